@@ -15,26 +15,16 @@
  * @module
  */
 
-import { byteLength, NOTHING } from "../protocol/utf8.ts";
 import {
-  type BlockNotes,
   type Claim,
   type Decline,
   hasNotes,
   NO_NOTES,
-  noteBytes,
   PendingNotes,
   type Release,
-  rowBytes,
 } from "./block_notes.ts";
-import { encodeStreamBlock, MAX_EVENTS, type QueueShare } from "./stream_format.ts";
+import { fitting, OutgoingBlock, type Unkept } from "./outgoing_block.ts";
 import { StreamError, type StreamPort } from "./stream_port.ts";
-
-/** Most bytes of events in a block, unless a single one is longer. */
-const BLOCK_BYTES = 131_072;
-
-/** Most bytes of the first line of a block. A message has room for it besides the longest line. */
-export const MAX_HEAD_BYTES = 8192;
 
 /** Bytes that wait, from which senders wait. */
 const FULL_BYTES = 8_388_608;
@@ -47,40 +37,6 @@ const MAX_ABSENT_MS = 30_000;
 
 /** Interval between attempts that are refused, in milliseconds. */
 const RETRY_MS = 250;
-
-/** A producer whose events are counted in the blocks. */
-export interface CountedProducer {
-  readonly id: string;
-  /** The number of its last event that was not kept as it should be, or 0. */
-  readonly faulted: number;
-}
-
-/** Events of one client in a row, which wait until the stream has them. */
-export interface Unkept {
-  /** The events as whole lines. */
-  readonly lines: Uint8Array;
-  readonly events: number;
-  /** Of a single event, where a member of each of its queues receives it. */
-  readonly queues?: readonly (readonly [queue: string, relay: string])[] | undefined;
-  /** Of a single event, the number under which its receivers are counted. */
-  readonly ask?: number | undefined;
-  /** The producer that has sent them, and the number of the last one, if they are counted. */
-  readonly producer?: CountedProducer | null;
-  readonly taken?: number;
-}
-
-/** A block on its way. */
-interface Outgoing<E> {
-  readonly number: number;
-  readonly mark: number | undefined;
-  entries: E[];
-  notes: BlockNotes;
-  message: Uint8Array;
-  bytes: number;
-  state: "waiting" | "unknown" | "stored";
-  /** Whether an earlier attempt may have stored it after all. */
-  isDoubtful: boolean;
-}
 
 /** What {@link StreamWriter.start} has to give up. */
 export interface Lost<E> {
@@ -116,7 +72,7 @@ export class StreamWriter<E extends Unkept> {
   #entries: E[] = [];
   readonly #notes = new PendingNotes();
   /** Blocks that have not come back, in their order. */
-  #blocks: Outgoing<E>[] = [];
+  #blocks: OutgoingBlock<E>[] = [];
   /** Bytes of both. */
   #bytes = 0;
   #number = 0;
@@ -204,7 +160,7 @@ export class StreamWriter<E extends Unkept> {
    * @param isLoss Whether the stream has lost messages, and perhaps those with which it came to own them.
    */
   disown(isLoss = false): E[] {
-    const isUnsent = ({ state, isDoubtful }: Outgoing<E>) =>
+    const isUnsent = ({ state, isDoubtful }: OutgoingBlock<E>) =>
       state === "waiting" && (isLoss || !isDoubtful);
     for (const block of this.#blocks.filter(isUnsent)) block.notes = NO_NOTES;
     this.#notes.clear();
@@ -219,12 +175,12 @@ export class StreamWriter<E extends Unkept> {
   }
 
   /** Takes back the events of producers, also those in blocks that the stream will not have. */
-  #dropCounted(isOurs: (block: Outgoing<E>) => boolean): E[] {
+  #dropCounted(isOurs: (block: OutgoingBlock<E>) => boolean): E[] {
     const dropped: E[] = [];
     const isOther = (entry: E) => !entry.producer || (dropped.push(entry), false);
     for (const block of this.#blocks.filter(isOurs)) {
       block.entries = block.entries.filter(isOther);
-      this.#encode(block);
+      block.encode();
     }
     this.#entries = this.#entries.filter(isOther);
     for (const { lines } of dropped) this.#bytes -= lines.length;
@@ -342,81 +298,18 @@ export class StreamWriter<E extends Unkept> {
   }
 
   /** Returns a block of the events that wait, or `null` if none do. */
-  #nextBlock(): Outgoing<E> | null {
+  #nextBlock(): OutgoingBlock<E> | null {
     if (this.#entries.length === 0 && this.#notes.isEmpty && !this.isBroken) return null;
-    const maxBytes = Math.min(BLOCK_BYTES, this.#port.maxMessageBytes - MAX_HEAD_BYTES);
     const notes = this.#notes.next();
-    const producers = new Set<CountedProducer>();
-    let events = 0;
-    let bytes = 0;
-    let headBytes = noteBytes(notes);
-    let count = 0;
-    for (const entry of this.#entries) {
-      const { producer } = entry;
-      const size = entry.lines.length;
-      const isNew = producer && !producers.has(producer);
-      const extra = headBytesOf(entry) + (isNew ? rowBytes(producer.id) : 0);
-      const isTooMuch = events + entry.events > MAX_EVENTS || bytes + size > maxBytes ||
-        headBytes + extra > MAX_HEAD_BYTES - 512;
-      if (count > 0 && isTooMuch) break;
-      if (isNew) producers.add(producer);
-      events += entry.events;
-      bytes += size;
-      headBytes += extra;
-      count++;
-    }
-    const entries = this.#entries.splice(0, count);
+    const entries = this.#entries.splice(0, fitting(this.#entries, notes, this.#port));
     const number = ++this.#number;
-    const mark = this.#sink.mark(entries);
-    const block: Outgoing<E> = {
-      number,
-      mark,
-      entries,
-      notes,
-      bytes,
-      message: NOTHING,
-      state: "waiting",
-      isDoubtful: false,
-    };
-    this.#encode(block);
+    const block = new OutgoingBlock(number, this.#sink.mark(entries), entries, notes);
     this.#blocks.push(block);
     return block;
   }
 
-  /** Makes the message of a block. */
-  #encode(block: Outgoing<E>): void {
-    const { number, mark, entries, notes } = block;
-    const { disowns, claims, releases, declines } = notes;
-    const queues: QueueShare[] = [];
-    const asks: [number, number][] = [];
-    const counts = new Map<CountedProducer, number>();
-    let events = 0;
-    for (const entry of entries) {
-      for (const [queue, relay] of entry.queues ?? []) queues.push([events, queue, relay]);
-      if (entry.ask !== undefined) asks.push([events, entry.ask]);
-      if (entry.producer) counts.set(entry.producer, entry.taken!);
-      events += entry.events;
-    }
-    const head = {
-      number,
-      events,
-      mark,
-      queues: orNone(queues),
-      asks: orNone(asks),
-      disowns: disowns || undefined,
-      claims: orNone(claims),
-      counts: orNone(
-        Array.from(counts, ([{ id, faulted }, taken]) => [id, taken, faulted] as const),
-      ),
-      releases: orNone(releases),
-      declines: orNone(declines),
-    };
-    block.message = encodeStreamBlock(head, entries.map(({ lines }) => lines));
-    block.bytes = entries.reduce((sum, { lines }) => sum + lines.length, 0);
-  }
-
   /** Returns whether to go on at once. */
-  async #publish(block: Outgoing<E>): Promise<boolean> {
+  async #publish(block: OutgoingBlock<E>): Promise<boolean> {
     const round = this.#round;
     block.state = "unknown";
     try {
@@ -436,7 +329,7 @@ export class StreamWriter<E extends Unkept> {
     return true;
   }
 
-  #onFailure(block: Outgoing<E>, error: Error): boolean {
+  #onFailure(block: OutgoingBlock<E>, error: Error): boolean {
     const failure = error instanceof StreamError ? error.failure : "lost";
     if (!this.#blocks.includes(block)) return this.#isReady; // It has come back meanwhile.
     if (failure === "conflict" && !block.isDoubtful) block.state = "waiting";
@@ -458,14 +351,4 @@ export class StreamWriter<E extends Unkept> {
     clearTimeout(this.#retry);
     this.#relieve();
   }
-}
-
-function orNone<T>(rows: readonly T[]): readonly T[] | undefined {
-  return rows.length > 0 ? rows : undefined;
-}
-
-/** Returns about how many bytes an event adds to the first line of its block. */
-export function headBytesOf({ queues = [], ask }: Pick<Unkept, "queues" | "ask">): number {
-  const bytes = queues.reduce((sum, each) => sum + byteLength(JSON.stringify(each)) + 8, 0);
-  return bytes + (ask === undefined ? 0 : 24);
 }

@@ -24,7 +24,7 @@ import type { HistoryStats } from "../protocol/report.ts";
 import { TextMap } from "../protocol/text_map.ts";
 import { CatchUp } from "./catch_up.ts";
 import type { HistoryPort } from "./control_handler.ts";
-import type { HistoryRouting, Keeper } from "./history_router.ts";
+import type { HistoryRouting, Keeper } from "./history_routing.ts";
 import { PastRead } from "./past_read.ts";
 import type { CountedAnswer, CounterSink, ProducerCounter } from "./producer_counter.ts";
 import { type Replay, type Wish, wishFrom } from "./replay.ts";

@@ -6,72 +6,27 @@
  */
 
 import { NO_SENDER } from "../history/kept_block.ts";
-import type { LastValues } from "../history/last_values.ts";
-import type { EventLog, KeptLog, LogSink } from "../history/log.ts";
-import type { HistoryRules } from "../history/options.ts";
+import type { EventLog, LogSink } from "../history/log.ts";
 import type { Producer, Producers } from "../history/producers.ts";
 import type { LineConnection } from "../net/line_connection.ts";
-import { Block, type Lines } from "../net/piece.ts";
-import { increment, insertMember, memberBytes, withNumbers } from "../protocol/envelope.ts";
-import { NOTHING } from "../protocol/utf8.ts";
+import type { Lines } from "../net/piece.ts";
+import { Batch } from "../server/member_diff.ts";
 import { HeldEvents } from "./held_events.ts";
+import { copyOf, type HistoryRouting, type Keeper, NOT_KEPT } from "./history_routing.ts";
 import { KeepFilter } from "./keep_filter.ts";
+import { LineRun } from "./line_run.ts";
 import type { Delivery } from "./receipts.ts";
 import type { Route, RouteCache } from "./route_cache.ts";
-import { Batch } from "../server/member_diff.ts";
-import type { Router, Routing, Search } from "./router.ts";
+import type { Router, Search } from "./router.ts";
+import { Stamper } from "./stamper.ts";
 import type { Subscriber } from "./subscription_table.ts";
 
 type Client = Subscriber<LineConnection>;
 
-const NO_BLOCK = new Block(NOTHING);
-
-/** The logs of a relay, and what it keeps in them. */
-export interface Keeper {
-  readonly log: KeptLog;
-  readonly lastValues: LastValues;
-  readonly rules: HistoryRules;
-  /** Whether the senders of events are kept, because a client does not receive its own. */
-  readonly keepsSenders: boolean;
-}
-
-/** The same of a relay that has the log for itself. */
+/** The logs of a relay that has them for itself. */
 export interface LogKeeper extends Keeper {
   readonly log: EventLog;
   readonly producers: Producers;
-}
-
-/** Makes a receipt incomplete, because the event is not kept. */
-export const NOT_KEPT = new Batch();
-NOT_KEPT.accepted = 0;
-NOT_KEPT.isIncomplete = true;
-
-/** Where the events of clients are kept, as the history sees it. */
-export interface HistoryRouting extends Routing<LineConnection> {
-  /** How far events are kept. */
-  readonly synced: number;
-  /**
-   * Returns how far events have to be kept before those of a client so far are acknowledged, or `null`.
-   * `Infinity` if that is not known yet.
-   */
-  unkeptOf(source: Client): number | null;
-  /** Sets who is told. */
-  watch(sink: LogSink): void;
-  /** Adds the gathered events to the log. Must be called before it is read. */
-  settle(): void;
-  /** Passes on the events up to an offset that were held, which are kept now, and sends receipts. */
-  kept(offset: number): void;
-  /** Sends the receipts of events that could not be kept, as incomplete ones. */
-  notKept(): void;
-  /** Passes on the events that are held, up to an offset. */
-  release(offset: number): void;
-  /**
-   * Returns a promise that resolves when the events of a client, or of all, have been passed on, or
-   * `null` if they have.
-   */
-  whenPassed(source?: Client): Promise<void> | null;
-  /** Returns a promise that resolves when senders need not wait any more, or `null`. */
-  whenRoom(): Promise<void> | null;
 }
 
 /** Passes the events of clients on, and keeps them. */
@@ -94,11 +49,8 @@ export class HistoryRouter implements HistoryRouting {
   #unkept: { readonly batch: Batch; readonly offset: number }[] = [];
   /** The time at which the block arrived. */
   #now = 0;
-  /** Lines in a row that are not in the log yet, and their number. */
-  #block: Block = NO_BLOCK;
-  #start = 0;
-  #end = 0;
-  #count = 0;
+  /** Events that are not in the log yet. */
+  readonly #run = new LineRun();
   /** The number of the last of them among all events of the producer. */
   #taken = 0;
 
@@ -290,13 +242,13 @@ export class HistoryRouter implements HistoryRouting {
 
   /** Adds the gathered events to the log. Must be called before it is read. */
   settle(): void {
-    if (this.#count === 0) return;
+    const { block, start, end, count } = this.#run;
+    if (count === 0) return;
     const { log, keepsSenders } = this.#keeper;
     const sender = keepsSenders ? this.#source!.recipient.id : NO_SENDER;
-    log.append(this.#block.bytes, this.#start, this.#end, this.#count, sender, this.#now);
-    if (this.#producer) log.count(this.#producer, this.#count, this.#taken);
-    this.#block = NO_BLOCK;
-    this.#count = 0;
+    log.append(block.bytes, start, end, count, sender, this.#now);
+    if (this.#producer) log.count(this.#producer, count, this.#taken);
+    this.#run.clear();
   }
 
   end(hasMore: boolean): void {
@@ -317,22 +269,16 @@ export class HistoryRouter implements HistoryRouting {
   }
 
   /** Adds events to those for the log. Returns the offset of the first of them. */
-  #append({ block, start, end }: Lines, count: number): number {
-    const isNext = block === this.#block && start === this.#end;
-    if (!isNext) {
-      this.settle();
-      this.#block = block;
-      this.#start = start;
-    }
-    this.#end = end;
-    this.#count += count;
+  #append(lines: Lines, count: number): number {
+    if (!this.#run.isNext(lines, count)) this.settle();
+    this.#run.add(lines, count);
     this.#taken = this.#producer?.taken ?? 0;
     return this.#lastAdded - count + 1;
   }
 
   /** The offset of the last event that was added or gathered. */
   get #lastAdded(): number {
-    return this.#keeper.log.added + this.#count;
+    return this.#keeper.log.added + this.#run.count;
   }
 
   #keepLast(name: string, { block, start, end }: Lines, offset: number): void {
@@ -340,108 +286,4 @@ export class HistoryRouter implements HistoryRouting {
     const sender = this.#source!.recipient.id;
     this.#keeper.lastValues.set({ name, offset, line, sender });
   }
-}
-
-/** Returns lines that stay what they are while others are passed on. */
-export function copyOf({ block, start, end }: Lines): Lines {
-  return { block, start, end };
-}
-
-/** Smallest and largest memory for stamped lines, in bytes. It doubles while a block goes on. */
-const MIN_MEMORY_BYTES = 1024;
-const MAX_MEMORY_BYTES = 65_536;
-
-/** Writes the offsets into kept events, once for all groups that receive them. */
-export class Stamper {
-  /** The events to be stamped: the offset of the first one, and their number. */
-  #offset = 0;
-  #count = 0;
-  #isMade = false;
-  /** The stamped events. */
-  readonly #made: { -readonly [K in keyof Lines]: Lines[K] } = {
-    block: NO_BLOCK,
-    start: 0,
-    end: 0,
-  };
-  /** The member with the offset of the last single event, and this offset. */
-  #member = memberBytes("offset", 0);
-  #memberOffset = 0;
-  /** The block of the last single event. */
-  #source = NO_BLOCK;
-  #sourceView = viewOf(NO_BLOCK);
-  /** Memory for single events, which are adjacent, and how much of it is in use. */
-  #target = NO_BLOCK;
-  #targetView = viewOf(NO_BLOCK);
-  #used = 0;
-
-  /** Returns the stamp of one event. It is valid until the next call. */
-  prepare(offset: number): (line: Lines) => Lines {
-    this.#offset = offset;
-    this.#isMade = false;
-    return this.#one;
-  }
-
-  /** Returns the stamp of `count` events. It is valid until the next call. */
-  prepareRun(offset: number, count: number): (lines: Lines) => Lines {
-    this.#count = count;
-    this.prepare(offset);
-    return this.#run;
-  }
-
-  /** Starts over with new memory. Earlier lines stay valid for their holders. */
-  reset(): void {
-    if (this.#used === 0) return;
-    this.#source = this.#target = NO_BLOCK;
-    this.#used = 0;
-  }
-
-  readonly #one = (line: Lines): Lines => this.#isMade ? this.#made : this.#stamp(line);
-
-  #stamp({ block, start, end }: Lines): Lines {
-    const member = this.#memberOf(this.#offset);
-    this.#reserve(end - start + member.length);
-    if (block !== this.#source) {
-      this.#source = block;
-      this.#sourceView = viewOf(block);
-    }
-    const at = this.#used;
-    this.#used = insertMember(this.#sourceView, start, end, member, this.#targetView, at);
-    return this.#keep(this.#target, at, this.#used);
-  }
-
-  #reserve(length: number): void {
-    const { length: size } = this.#target.bytes;
-    if (this.#used + length <= size) return;
-    const larger = Math.min(Math.max(MIN_MEMORY_BYTES, 2 * size), MAX_MEMORY_BYTES);
-    this.#target = new Block(new Uint8Array(Math.max(length, larger)));
-    this.#targetView = viewOf(this.#target);
-    this.#used = 0;
-  }
-
-  readonly #run = ({ block, start, end }: Lines): Lines => {
-    if (this.#isMade) return this.#made;
-    const lines = block.bytes.subarray(start, end);
-    const bytes = withNumbers(lines, this.#offset, this.#count, "offset");
-    return this.#keep(new Block(bytes), 0, bytes.length);
-  };
-
-  #keep(block: Block, start: number, end: number): Lines {
-    this.#isMade = true;
-    this.#made.block = block;
-    this.#made.start = start;
-    this.#made.end = end;
-    return this.#made;
-  }
-
-  /** Returns the member of an offset, mostly by adding one to the last. */
-  #memberOf(offset: number): Uint8Array {
-    const isNext = offset === this.#memberOffset + 1 && increment(this.#member);
-    if (!isNext) this.#member = memberBytes("offset", offset);
-    this.#memberOffset = offset;
-    return this.#member;
-  }
-}
-
-function viewOf({ bytes: { buffer, byteOffset, length } }: Block): DataView {
-  return new DataView(buffer, byteOffset, length);
 }

@@ -11,7 +11,7 @@ import { type LineChoice, NameFilter } from "../history/name_filter.ts";
 import { Block, MAX_BATCH_BYTES, Piece } from "../net/piece.ts";
 import { REST } from "../protocol/pattern.ts";
 import { TextMap, TextSet } from "../protocol/text_map.ts";
-import type { Keeper } from "./history_router.ts";
+import type { Keeper } from "./history_routing.ts";
 
 /** Bytes of events that a client is sent at a time, unless a single one is longer. */
 const PIECE_BYTES = 65_536;

@@ -31,12 +31,13 @@ import { LineValidator, MAX_MAX_DEPTH } from "../protocol/validator.ts";
 import { SubscriberGroup } from "../server/subscriber_group.ts";
 import { type ClusterRouter, type LinkRouter, Report } from "./cluster_router.ts";
 import { type Arrival, FeedPipe } from "./feed_pipe.ts";
-import { Stamper } from "./history_router.ts";
 import { Ingress, type IngressResult } from "./ingress.ts";
+import type { KeptEvents } from "./kept_events.ts";
 import type { Route, RouteCache } from "./route_cache.ts";
 import { QueueFilter, type Router, type Routing, type Search } from "./router.ts";
 import { SchemaFilter } from "./schema_filter.ts";
-import type { KeptEvents, StreamRouter } from "./stream_router.ts";
+import { Stamper } from "./stamper.ts";
+import type { StreamRouter } from "./stream_router.ts";
 import { Subscriber } from "./subscription_table.ts";
 
 type Client = Subscriber<LineConnection>;
@@ -239,8 +240,8 @@ export class StreamFeed implements Routing<LineConnection> {
     const isPlain = streamRouter.filter.takesAll && !head.queues && !head.asks &&
       (own.length === 0 ||
         echo &&
-          own.every(({ delivery, then, moreQueues }) =>
-            !delivery && then.length === 0 && moreQueues.length === 0
+          own.every(({ delivery, followers, moreQueues }) =>
+            !delivery && followers.length === 0 && moreQueues.length === 0
           ));
     // The time by the clock of this relay, which the log needs. It never decreases.
     const time = Math.min(performance.now(), performance.now() - Date.now() + at);

@@ -8,6 +8,7 @@
 import type { Backplane } from "../cluster/backplane.ts";
 import { NameFilter } from "../history/name_filter.ts";
 import type { HistoryRules } from "../history/options.ts";
+import { MAX_HEAD_BYTES } from "../history/outgoing_block.ts";
 import { ProducerTable } from "../history/producer_table.ts";
 import { StreamFollower } from "../history/stream_follower.ts";
 import {
@@ -24,16 +25,17 @@ import { StreamLog } from "../history/stream_log.ts";
 import type { StreamInfo, StreamMessage, StreamPort } from "../history/stream_port.ts";
 import { settingsOf, weaknessesOf } from "../history/stream_settings.ts";
 import { StreamValues } from "../history/stream_values.ts";
-import { MAX_HEAD_BYTES, StreamWriter } from "../history/stream_writer.ts";
+import { StreamWriter } from "../history/stream_writer.ts";
 import { TableStore } from "../history/table_store.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
 import type { ClusterGateway } from "./cluster_gateway.ts";
 import { HistoryGateway, type HistorySink } from "./history_gateway.ts";
+import type { KeptEvents } from "./kept_events.ts";
 import type { Router } from "./router.ts";
 import { StreamFeed } from "./stream_feed.ts";
 import { StreamProducers } from "./stream_producers.ts";
-import { type KeptEvents, StreamRouter } from "./stream_router.ts";
+import { StreamRouter } from "./stream_router.ts";
 
 /**
  * How long events wait for those before them that come another way, in milliseconds. Then they are
@@ -152,9 +154,9 @@ export class StreamHistory {
       owner: () => this.#producers,
       onAdded: (client, offset) => sink.onAdded(client, offset),
     });
-    gateway.onNewLink = (link) => this.routing.introduce(link);
+    gateway.onNewLink = (link) => this.routing.order.introduce(link);
     this.#writer = new StreamWriter(port, id, {
-      mark: (entries) => this.routing.markFor(entries),
+      mark: (entries) => this.routing.order.markFor(entries),
       onDoubt: () => this.#follower.doubt(),
       onRefused: (fault) => this.#onRefused(fault),
       onAccepted: () => {
@@ -329,7 +331,7 @@ export class StreamHistory {
   }
 
   #onEpoch(isLoss: boolean): void {
-    this.routing.forgetOffsets();
+    this.routing.order.forgetOffsets();
     this.#producers.rewind(seqOf(this.#log.head));
     if (isLoss) {
       this.#sink.onHistoryFault("JetStream has lost events that clients have received");

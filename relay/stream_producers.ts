@@ -21,7 +21,7 @@ import {
   type ProducerCounter,
   REPLACED,
 } from "./producer_counter.ts";
-import type { KeptEvents } from "./stream_router.ts";
+import type { KeptEvents } from "./kept_events.ts";
 import type { Subscriber } from "./subscription_table.ts";
 
 type Client = Subscriber<LineConnection>;

@@ -11,22 +11,26 @@
 import type { Link } from "../cluster/links.ts";
 import type { LogSink } from "../history/log.ts";
 import type { HistoryRules } from "../history/options.ts";
-import {
-  headBytesOf,
-  MAX_HEAD_BYTES,
-  type StreamWriter,
-  type Unkept,
-} from "../history/stream_writer.ts";
+import { headBytesOf, MAX_HEAD_BYTES } from "../history/outgoing_block.ts";
+import type { StreamWriter } from "../history/stream_writer.ts";
 import type { LineConnection } from "../net/line_connection.ts";
-import { Block, type Lines } from "../net/piece.ts";
-import { encodeAfter, encodeMark } from "../protocol/cluster.ts";
-import { NOTHING } from "../protocol/utf8.ts";
+import type { Lines } from "../net/piece.ts";
 import { LineValidator, MAX_MAX_DEPTH } from "../protocol/validator.ts";
 import type { ClusterRouter } from "./cluster_router.ts";
 import type { CountedClient, ProducerOwner } from "./counted_client.ts";
-import { copyOf, type HistoryRouting, NOT_KEPT } from "./history_router.ts";
+import { copyOf, type HistoryRouting, NOT_KEPT } from "./history_routing.ts";
 import { Ingress } from "./ingress.ts";
 import { KeepFilter } from "./keep_filter.ts";
+import {
+  faultIn,
+  type HeldBlock,
+  type KeptEvents,
+  MAX_RUN_BYTES,
+  MAX_RUN_EVENTS,
+  partsOf,
+} from "./kept_events.ts";
+import { LineRun } from "./line_run.ts";
+import { LinkOrder } from "./link_order.ts";
 import type { Delivery } from "./receipts.ts";
 import type { Route, RouteCache } from "./route_cache.ts";
 import type { Router, Search } from "./router.ts";
@@ -35,45 +39,6 @@ import type { Subscriber } from "./subscription_table.ts";
 import { UnkeptRouting } from "./unkept_routing.ts";
 
 type Client = Subscriber<LineConnection>;
-
-const NO_BLOCK = new Block(NOTHING);
-
-/** Most bytes of events that are held together. */
-const MAX_RUN_BYTES = 65_536;
-
-/** Most events that are held together. */
-const MAX_RUN_EVENTS = 1024;
-
-/** The events of a client that were read together, and have not all been passed on. */
-interface HeldBlock {
-  readonly source: Client;
-  /** Number of its entries that have not been passed on. */
-  left: number;
-  /**
-   * Those that follow events which are not kept, and all while it is not certain that they may be kept.
-   * They are written afterwards.
-   */
-  rest: KeptEvents[];
-  /** The client whose producer this relay does not own yet, or `null`. */
-  awaited: CountedClient | null;
-  readonly passed: PromiseWithResolvers<void>;
-}
-
-/** Events of one client in a row, which wait until they come back. */
-export interface KeptEvents extends Unkept {
-  readonly block: HeldBlock;
-  readonly producer: CountedClient | null;
-  /** Their number among all that were added, from 1; 0 while they are not. */
-  ticket: number;
-  /** The receipt that is due for a single event. */
-  readonly delivery: Delivery | null;
-  /** Queues of a single event that its block has no room to name. */
-  readonly moreQueues: readonly string[];
-  /** Whether other relays have clients that hear a single event. */
-  readonly isHeardElsewhere: boolean;
-  /** Passes on what follows and is not kept. */
-  readonly then: (() => void)[];
-}
 
 /** The parts that a {@link StreamRouter} uses. */
 export interface StreamRouterParts {
@@ -90,6 +55,8 @@ export interface StreamRouterParts {
 export class StreamRouter implements HistoryRouting {
   /** The events that are kept. */
   readonly filter: KeepFilter;
+  /** The order in which other relays pass on those that are kept and those that are not. */
+  readonly order: LinkOrder;
 
   readonly #router: Router<LineConnection>;
   readonly #clusterRouter: ClusterRouter;
@@ -113,20 +80,10 @@ export class StreamRouter implements HistoryRouting {
   /** Number of entries that were added, and the tickets of those that have not been passed on. */
   #added = 0;
   readonly #open = new Set<number>();
-  /** Lines in a row that are in no entry yet, and their number. */
-  #block: Block = NO_BLOCK;
-  #start = 0;
-  #end = 0;
-  #count = 0;
+  /** Events that are in no entry yet. */
+  readonly #run = new LineRun(MAX_RUN_BYTES, MAX_RUN_EVENTS);
   /** The number of the last of them among all events of the producer. */
   #taken = 0;
-  /** The number of the last mark on the links. */
-  mark = 0;
-  /** The clients with events on links since the last mark. */
-  #unmarked = new WeakSet<Client>();
-  #hasUnmarked = false;
-  /** The offset of the last kept event of each client that has come back. */
-  #lastOffsets = new WeakMap<Client, number>();
 
   constructor(parts: StreamRouterParts) {
     const { router, clusterRouter, rules, writer, owner, onAdded } = parts;
@@ -136,6 +93,7 @@ export class StreamRouter implements HistoryRouting {
     this.#owner = owner;
     this.#onAdded = onAdded;
     this.filter = new KeepFilter(rules);
+    this.order = new LinkOrder(clusterRouter.links);
     this.#unkeptIngress = new Ingress<LineConnection>(
       new LineValidator(MAX_MAX_DEPTH),
       new UnkeptRouting(clusterRouter),
@@ -211,7 +169,7 @@ export class StreamRouter implements HistoryRouting {
         this.#clusterRouter.pass(this.routes.again(route), held, isRequest, delivery)
       );
     }
-    this.#order();
+    this.order.follow(this.#source!);
     this.#clusterRouter.pass(route, line, isRequest, delivery);
   }
 
@@ -221,7 +179,7 @@ export class StreamRouter implements HistoryRouting {
       const held = copyOf(line);
       return this.#after(() => this.#clusterRouter.passTo(id, held, isRequest, delivery));
     }
-    this.#order();
+    this.order.follow(this.#source!);
     this.#clusterRouter.passTo(id, line, isRequest, delivery);
   }
 
@@ -255,32 +213,25 @@ export class StreamRouter implements HistoryRouting {
       delivery,
       moreQueues: fits ? [] : queues.map(([queue]) => queue),
       isHeardElsewhere: asked.size > 0,
-      then: [],
+      followers: [],
     });
   }
 
   /** Adds events to those of the next entry. */
-  #gather({ block, start, end }: Lines, count: number): void {
-    const isNext = block === this.#block && start === this.#end &&
-      end - this.#start <= MAX_RUN_BYTES && this.#count + count <= MAX_RUN_EVENTS;
-    if (!isNext) {
-      this.settle();
-      this.#block = block;
-      this.#start = start;
-    }
-    this.#end = end;
-    this.#count += count;
+  #gather(lines: Lines, count: number): void {
+    if (!this.#run.isNext(lines, count)) this.settle();
+    this.#run.add(lines, count);
     this.#taken = this.#producer?.taken ?? 0;
     this.#hold();
   }
 
   settle(): void {
-    if (this.#count === 0) return;
-    const lines = this.#block.bytes.slice(this.#start, this.#end);
-    let taken = this.#taken - this.#count;
-    for (const [part, events] of partsOf(lines, this.#count)) {
+    const { block, start, end, count } = this.#run;
+    if (count === 0) return;
+    let taken = this.#taken - count;
+    for (const [lines, events] of partsOf(block.bytes.slice(start, end), count)) {
       this.#add({
-        lines: part,
+        lines,
         events,
         producer: this.#producer,
         taken: taken += events,
@@ -289,11 +240,10 @@ export class StreamRouter implements HistoryRouting {
         delivery: null,
         moreQueues: [],
         isHeardElsewhere: this.#clusterRouter.links.hearAll,
-        then: [],
+        followers: [],
       });
     }
-    this.#block = NO_BLOCK;
-    this.#count = 0;
+    this.#run.clear();
   }
 
   #hold(): HeldBlock {
@@ -315,7 +265,7 @@ export class StreamRouter implements HistoryRouting {
     const { block, producer } = entry;
     block.left++;
     if (producer) producer.open++;
-    const waits = block.rest.length > 0 || (this.#entry?.then.length ?? 0) > 0;
+    const waits = block.rest.length > 0 || (this.#entry?.followers.length ?? 0) > 0;
     if (!block.awaited) this.#number(entry);
     if (waits || block.awaited) block.rest.push(entry);
     else this.#writer().add(entry);
@@ -349,61 +299,24 @@ export class StreamRouter implements HistoryRouting {
   /** Passes an event on after the last one that is kept. */
   #after(pass: () => void): void {
     this.settle();
-    this.#entry!.then.push(pass);
-  }
-
-  /** Lets other relays pass on the kept events of the client first. */
-  #order(): void {
-    const source = this.#source!;
-    if (!this.#unmarked.has(source)) {
-      this.#unmarked.add(source);
-      this.#hasUnmarked = true;
-    }
-    const offset = this.#lastOffsets.get(source);
-    if (offset === undefined) return;
-    for (const link of this.#clusterRouter.links) {
-      if (link.toldAfter >= offset) continue;
-      link.toldAfter = offset;
-      link.send(encodeAfter(offset), 0);
-    }
-  }
-
-  /** Returns the mark on the links after which other relays pass on these events. */
-  markFor(entries: readonly KeptEvents[]): number | undefined {
-    if (!this.#hasUnmarked) return undefined;
-    if (!entries.some(({ block }) => this.#unmarked.has(block.source))) return undefined;
-    this.#unmarked = new WeakSet();
-    this.#hasUnmarked = false;
-    this.#clusterRouter.links.sendToAll(encodeMark(++this.mark));
-    return this.mark;
-  }
-
-  /** Sends the last mark on a new link. There are no events before it. */
-  introduce(link: Link): void {
-    if (this.mark > 0) link.send(encodeMark(this.mark), 0);
-  }
-
-  /** Forgets which offsets clients have come to, since they are of no meaning any more. */
-  forgetOffsets(): void {
-    this.#lastOffsets = new WeakMap();
-    for (const link of this.#clusterRouter.links) link.toldAfter = link.after = 0;
+    this.#entry!.followers.push(pass);
   }
 
   /** Notes that an entry has been passed on, as the events up to an offset, and passes on what follows. */
   passed(entry: KeptEvents, offset: number): void {
-    this.#lastOffsets.set(entry.block.source, offset);
+    this.order.noteKept(entry.block.source, offset);
     this.#passOn(entry);
   }
 
   #passOn(entry: KeptEvents): void {
-    const { ticket, block, ask, then, producer } = entry;
+    const { ticket, block, ask, followers, producer } = entry;
     this.#open.delete(ticket);
     if (ask !== undefined) this.#clusterRouter.links.await(ask);
     block.left--;
-    if (then.length > 0) {
+    if (followers.length > 0) {
       this.begin(block.source);
-      this.#order();
-      for (const pass of then) pass();
+      this.order.follow(this.#source!);
+      for (const pass of followers) pass();
       this.#clusterRouter.end(false);
       this.#source = null;
       this.#goOn(block);
@@ -416,7 +329,7 @@ export class StreamRouter implements HistoryRouting {
 
   /** Writes the next entries of a block, up to one that events follow which are not kept. */
   #goOn(block: HeldBlock): void {
-    const next = block.rest.findIndex(({ then }) => then.length > 0);
+    const next = block.rest.findIndex(({ followers }) => followers.length > 0);
     const entries = block.rest.splice(0, next < 0 ? Infinity : next + 1);
     if (this.#writer().isBroken) return this.passUnkept(entries);
     for (const entry of entries) this.#writer().add(entry);
@@ -450,7 +363,7 @@ export class StreamRouter implements HistoryRouting {
   /** Gives entries up, and does not pass on what follows them either: their client sends all that again. */
   drop(entries: readonly KeptEvents[]): void {
     const all = entries.flatMap((entry) => [entry, ...entry.block.rest.splice(0)]);
-    for (const { then } of all) then.length = 0;
+    for (const { followers } of all) followers.length = 0;
     this.giveUp(all);
   }
 
@@ -518,29 +431,4 @@ export class StreamRouter implements HistoryRouting {
   onMended(): void {
     this.#sink?.onMended();
   }
-}
-
-/** Notes that events of a producer are not kept as they should be, or perhaps not. */
-function faultIn({ producer, taken = 0 }: KeptEvents): void {
-  if (producer) producer.faulted = Math.max(producer.faulted, taken);
-}
-
-/** Splits lines into parts that are not too long, each with the number of its events. */
-function partsOf(lines: Uint8Array, events: number): [Uint8Array, number][] {
-  if (lines.length <= MAX_RUN_BYTES && events <= MAX_RUN_EVENTS) return [[lines, events]];
-  const parts: [Uint8Array, number][] = [];
-  let start = 0;
-  let count = 0;
-  for (let at = 0; at < lines.length;) {
-    const end = lines.indexOf(0x0a, at) + 1;
-    if (count === MAX_RUN_EVENTS || count > 0 && end - start > MAX_RUN_BYTES) {
-      parts.push([lines.subarray(start, at), count]);
-      start = at;
-      count = 0;
-    }
-    count++;
-    at = end;
-  }
-  parts.push([lines.subarray(start), count]);
-  return parts;
 }

@@ -7,7 +7,7 @@
 import type { LineConnection } from "../net/line_connection.ts";
 import type { Lines } from "../net/piece.ts";
 import type { ClusterRouter } from "./cluster_router.ts";
-import { NOT_KEPT } from "./history_router.ts";
+import { NOT_KEPT } from "./history_routing.ts";
 import type { Delivery } from "./receipts.ts";
 import type { Route, RouteCache } from "./route_cache.ts";
 import type { Routing, Search } from "./router.ts";

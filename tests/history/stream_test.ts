@@ -11,6 +11,7 @@ import { MemoryStream } from "../support/memory_stream.ts";
 import { pause, until } from "../support/waiting.ts";
 import { BlockCursor } from "../../history/block_cursor.ts";
 import { checkHistoryOptions } from "../../history/options.ts";
+import { MAX_HEAD_BYTES, type Unkept } from "../../history/outgoing_block.ts";
 import type { ProducerNotes } from "../../history/producer_table.ts";
 import { StreamFollower } from "../../history/stream_follower.ts";
 import {
@@ -31,7 +32,7 @@ import {
   type StreamPort,
 } from "../../history/stream_port.ts";
 import { settingsOf, weaknessesOf } from "../../history/stream_settings.ts";
-import { MAX_HEAD_BYTES, StreamWriter, type Unkept } from "../../history/stream_writer.ts";
+import { StreamWriter } from "../../history/stream_writer.ts";
 
 const encoder = new TextEncoder();
 
