@@ -5,7 +5,7 @@
  * @module
  */
 
-import { soon, until } from "./waiting.ts";
+import { pause, soon, until } from "./waiting.ts";
 
 /** One client of a {@link WebServer}. */
 export class WebSession {
@@ -87,6 +87,7 @@ export class WebServer implements AsyncDisposable {
     for (const { socket } of this.#sessions) socket.close();
     await soon(Promise.all(this.#sessions.map(({ closed }) => closed)), "the ends of all clients");
     await this.#server.shutdown();
+    await pause(0); // Deno tells of the end of a WebSocket before it lets go of it.
   }
 }
 
