@@ -100,9 +100,10 @@ for (
     await using relay = await keeping({ keepLast: ["state.*"] });
     await using sender = await join(relay);
     await publish(sender, "state.a", "state.b", "state.a", "other");
-    const place = since === "a position" ? `${endOf(relay).epoch}:2` : since;
+    const { epoch } = endOf(relay);
+    const place = since === "a position" ? `${epoch}:2` : since;
     using listener = await Listener.open(relay, `since=${place}`);
-    await until(() => relay.clients.length === 2);
+    await listener.until(({ lastEventId }) => lastEventId === `${epoch}:4`);
     await publish(sender, "end");
     await listener.until(({ messages }) => messages.length > expected.length);
     assertEquals(listener.seen, [...expected, "end"]);
