@@ -327,8 +327,14 @@ export class StreamRouter implements HistoryRouting {
     block.passed.resolve();
   }
 
-  /** Writes the next entries of a block, up to one that events follow which are not kept. */
+  /**
+   * Writes the next entries of a block, up to one that events follow which are not kept. Drops them if
+   * this relay has lost their producer meanwhile.
+   */
   #goOn(block: HeldBlock): void {
+    if (block.rest.some(({ producer }) => producer?.state === "gone")) {
+      return this.drop(block.rest.splice(0));
+    }
     const next = block.rest.findIndex(({ followers }) => followers.length > 0);
     const entries = block.rest.splice(0, next < 0 ? Infinity : next + 1);
     if (this.#writer().isBroken) return this.passUnkept(entries);

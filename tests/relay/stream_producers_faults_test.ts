@@ -106,6 +106,28 @@ Deno.test("A relay does not send again what it was storing when it was disowned"
   assertEquals(keptIn(cluster), [1, 2]);
 });
 
+Deno.test("A relay that was disowned does not keep what follows an event that is not to be kept", async () => {
+  await using cluster = await start();
+  await using first = await connect(cluster, 0, { attempt: 1 });
+  await first.send(event(1));
+  await first.sees(acked(1));
+  hold(cluster, 0);
+  await first.send(event(2) + event(9, "other") + event(3)); // The last one waits for those before.
+  await until(() => keptIn(cluster).includes(2));
+  await using second = await greet(cluster, 1, { attempt: 2, sent: 4, settled: 1, last: 1 });
+  disown(cluster, 0, 1);
+  await second.sees('"welcome"');
+  assertEquals(answerOf(second), { taken: 2, exact: false });
+  await second.send(event(3));
+  await second.sees(acked(1));
+  cluster.backplanes[0]!.cut();
+  cluster.backplanes[0]!.mend(); // It learns that it was disowned before it reads its own event.
+  await pause(500);
+  release(cluster, 0);
+  await pause(500);
+  assertEquals(keptIn(cluster), [1, 2, 3]);
+});
+
 Deno.test("A relay that may not have read that it was disowned keeps nothing that waits", async () => {
   await using cluster = await start();
   const { stream } = cluster.hub;
