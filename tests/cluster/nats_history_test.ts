@@ -174,7 +174,7 @@ needingTest("A relay that comes late to long messages is not cut off as a slow c
   NATS_SERVER,
 ], async () => {
   const port = freePort();
-  const limits = `max_payload: 9MB\nmax_pending: 10MB\nhttp: "127.0.0.1:${port}"\n`;
+  const limits = `max_payload: 9MB\nmax_pending: 20MB\nhttp: "127.0.0.1:${port}"\n`;
   await using server = await TestNatsServer.start(JETSTREAM + limits);
   const options = { history: { keepLast: ["last"] } }; // so that it reads everything at its start
   await using fixture = await start(server, 1, options);

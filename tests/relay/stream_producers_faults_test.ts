@@ -93,16 +93,20 @@ Deno.test("A relay does not send again what it was storing when it was disowned"
   await using first = await connect(cluster, 0, { attempt: 1 });
   await first.send(event(1));
   await first.sees(acked(1));
-  portOf(cluster, 0).publishMs = 200;
+  const port = portOf(cluster, 0);
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+  port.gate = gate;
+  const { publishing } = port;
   await first.send(event(2));
-  await pause(50);
+  await until(() => port.publishing > publishing);
   await using second = await greet(cluster, 1, { attempt: 2, sent: 2, settled: 1, last: 1 });
   disown(cluster, 0, 1); // It reads that before it has an answer to its event.
   await second.sees('"welcome"');
   assertEquals(answerOf(second), { taken: 1, exact: false });
   await second.send(event(2));
   await second.sees(acked(1));
-  await pause(500);
+  open();
+  await pause(300);
   assertEquals(keptIn(cluster), [1, 2]);
 });
 

@@ -3,6 +3,7 @@
 import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
 import { useNatsTransport } from "../../cluster/nats_transport.ts";
 import type { TestNatsServer } from "./nats_server.ts";
+import { PATIENCE } from "./waiting.ts";
 
 /** The configuration of a server with JetStream, which keeps its files for its next start. */
 export const JETSTREAM = 'jetstream { store_dir: "js" }\n';
@@ -27,7 +28,7 @@ export async function askNats(
   useNatsTransport();
   const client = await NatsConnectionImpl.connect({ servers: `127.0.0.1:${server.port}` });
   try {
-    const answer = await client.request(subject, data);
+    const answer = await client.request(subject, data, { timeout: PATIENCE });
     return answer.json();
   } finally {
     await client.close();

@@ -94,8 +94,10 @@ export class MemoryStreamPort implements StreamPort {
   isHeld = false;
   /** Whether the answers to publishing are lost. The message is stored. */
   losesAnswers = false;
-  /** How long it takes until a message is stored, in milliseconds. */
-  publishMs = 0;
+  /** What each publication waits for, after it has begun. */
+  gate: Promise<void> | null = null;
+  /** Number of publications that have begun. */
+  publishing = 0;
   /** Number of messages that were published, and of answers about the stream. */
   published = 0;
   /** Number of readers that were made. */
@@ -193,7 +195,8 @@ export class MemoryStreamPort implements StreamPort {
 
   async publish(writer: string, data: Uint8Array, expected: Expectation): Promise<number> {
     await this.#turn();
-    if (this.publishMs > 0) await new Promise((resolve) => setTimeout(resolve, this.publishMs));
+    this.publishing++;
+    await this.gate;
     const stream = this.#stream;
     if (stream.refusal) throw new StreamError("refused", stream.refusal);
     if (!stream.exists) throw new StreamError("refused", "there is no stream");
