@@ -400,8 +400,8 @@ Deno.test({
     await using one = await Peer.connect(await command.listens());
     await command.expect(/client c1 joined/);
     command.kill("SIGINT");
-    await command.expect(/stopping/);
     command.kill("SIGINT");
+    await command.expect(/stopping/);
     assertEquals(await one.lines(), ['{"control":"close","reason":"shutdown"}']);
     one.close();
     assertEquals((await command.end()).code, 0);
@@ -476,9 +476,7 @@ Deno.test("relay --stats prints its stats again and again", async () => {
 
 /** Runs a shell script in which `"$0"` is Deno, and `$1` a free port. */
 function runScript(script: string): { shell: Deno.ChildProcess; port: number } {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
+  const port = freePort();
   const shell = new Deno.Command("sh", {
     args: ["-c", script, Deno.execPath(), `${port}`],
     cwd: `${import.meta.dirname}/../..`,

