@@ -196,8 +196,15 @@ export class DiskLog implements EventLog {
   }
 
   get first(): number {
-    const oldest = this.#segments[0]?.first ?? this.synced + 1;
-    return Math.max(oldest, this.#expired + 1, this.head - this.#rules.keepCount + 1);
+    return Math.max(this.oldest, this.#expired + 1, this.head - this.#rules.keepCount + 1);
+  }
+
+  /**
+   * The offset from which on events are in the files. It may be less than {@link first}, because the
+   * limits of number and age hold before a file is removed.
+   */
+  get oldest(): number {
+    return this.#segments[0]?.first ?? this.synced + 1;
   }
 
   get bytes(): number {

@@ -5,9 +5,9 @@
  * @module
  */
 
+import type { DiskLog } from "./disk_log.ts";
 import { type KeptBlock, NO_SENDER } from "./kept_block.ts";
 import { LastValues } from "./last_values.ts";
-import type { EventLog } from "./log.ts";
 import type { LogFolder } from "./log_folder.ts";
 import type { NameFilter } from "./name_filter.ts";
 import {
@@ -29,7 +29,7 @@ const PART_BYTES = 262_144;
 /** Writes the last events of names, of those events that are on the disk. */
 export async function saveLast(
   folder: LogFolder,
-  log: EventLog,
+  log: DiskLog,
   filter: NameFilter,
 ): Promise<void> {
   const { epoch, synced } = log;
@@ -63,10 +63,13 @@ function* partsOf(values: LastValues, epoch: string, through: number): Generator
   yield encodeEnd(through);
 }
 
-/** Finds the last event of each name up to an offset: in the file, and in the log after it. */
+/**
+ * Finds the last event of each name up to an offset: in the file, and in the log after it, whatever
+ * its age.
+ */
 export async function loadLast(
   folder: LogFolder,
-  log: EventLog,
+  log: DiskLog,
   filter: NameFilter,
   to: number = log.head,
 ): Promise<LastValues> {
@@ -76,7 +79,7 @@ export async function loadLast(
     values = new LastValues();
     through = 0;
   }
-  for (let offset = Math.max(log.first, through + 1); offset <= to;) {
+  for (let offset = Math.max(log.oldest, through + 1); offset <= to;) {
     const block = await log.read(offset);
     addBlock(block, offset, to, filter, values);
     offset = Math.max(offset, block.last) + 1;
@@ -87,7 +90,7 @@ export async function loadLast(
 /** Reads the file. Returns the offset up to which it is right, or `null` if it cannot be used. */
 async function readFile(
   folder: LogFolder,
-  log: EventLog,
+  log: DiskLog,
   filter: NameFilter,
   values: LastValues,
 ): Promise<number | null> {

@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
+import type { DiskLog } from "../../history/disk_log.ts";
 import { NO_SENDER } from "../../history/kept_block.ts";
 import { loadLast, saveLast } from "../../history/last_file.ts";
 import type { LastValues } from "../../history/last_values.ts";
-import type { EventLog } from "../../history/log.ts";
 import { NameFilter } from "../../history/name_filter.ts";
 import { openLog } from "../../history/open_log.ts";
 import { checkHistoryOptions } from "../../history/options.ts";
@@ -13,7 +13,7 @@ import { until } from "../support/waiting.ts";
 const RULES = checkHistoryOptions({ folder: "memory", keepLast: ["state.>"] });
 const FILTER = new NameFilter(RULES.keepLast);
 
-async function add(log: EventLog, ...names: string[]): Promise<void> {
+async function add(log: DiskLog, ...names: string[]): Promise<void> {
   const text = names.map((name) => `{ "event":"${name}","__dict__":{"at":${log.head}}}\n`).join("");
   const bytes = utf8(text);
   log.append(bytes, 0, bytes.length, names.length, NO_SENDER, performance.now());
@@ -65,4 +65,55 @@ Deno.test("The last event of each name is found in the log, and in the file up t
     file.bytes[at]! ^= 1;
   }
   await next.close();
+});
+
+Deno.test("The last events of names outlast the limits of number and age: at the end of a file, a restart and a mend", async () => {
+  for (const limit of [{ keepCount: 1 }, { keepAge: 1000 }]) {
+    const folder = new MemoryFolder();
+    const small = { keepBytes: 1_048_576, keepLast: ["state.>"] };
+    const rules = checkHistoryOptions({ folder: "memory", ...small, ...limit });
+    const restored: string[][] = [];
+    const open = async () => {
+      const { log } = await openLog(folder, rules);
+      log.watch({
+        onSynced() {},
+        onSegment: () => saveLast(folder, log, FILTER),
+        onReopen: async () => void restored.push(await names()),
+        onBroken() {},
+        onMended() {},
+      });
+      const names = async () =>
+        Array.from(await loadLast(folder, log, FILTER), ({ name, offset }) => `${name}@${offset}`);
+      return { log, names };
+    };
+    /** Makes all events too old, if age is limited. */
+    const age = async (log: DiskLog) => {
+      log.expire(performance.now() + 10_000);
+      await until(() => log.first >= log.head);
+    };
+    const { log, names } = await open();
+    await add(log, "state.a", "state.b", "state.c");
+    await age(log);
+    assertEquals(await names(), ["state.a@1", "state.b@2", "state.c@3"]);
+    folder.fault = () => "ENOSPC";
+    const lost = utf8('{"event":"state.lost"}\n');
+    log.append(lost, 0, lost.length, 1, NO_SENDER, performance.now());
+    await until(() => log.isBroken);
+    folder.fault = () => null;
+    await until(() => !log.isBroken);
+    assertEquals(restored, [["state.a@1", "state.b@2", "state.c@3"]]);
+    const oldest = [...folder.files.keys()][0]!;
+    await add(log, "state.b");
+    await age(log);
+    for (let i = 0; folder.files.has(oldest); i++) {
+      await add(log, ...Array<string>(100).fill(`noise.${"x".repeat(200)}`)); // a third of a file
+      await age(log);
+    }
+    const expected = ["state.a@1", "state.c@3", "state.b@4"];
+    assertEquals(await names(), expected);
+    await log.close();
+    const next = await open();
+    assertEquals(await next.names(), expected);
+    await next.log.close();
+  }
 });
