@@ -43,7 +43,7 @@ export interface LogFolder {
   file(name: string): Promise<LogFile>;
   /**
    * Creates a file, or replaces it, with these bytes. It is on the disk then, under its name. Other
-   * work is done between two parts.
+   * work is done between two parts. If it fails, it leaves no unfinished file.
    */
   create(
     name: string,
@@ -164,6 +164,7 @@ export class DiskFolder implements LogFolder {
       return file;
     } catch (error) {
       file.close();
+      await this.remove(name + UNFINISHED).catch(() => {}); // It may be what fills the disk.
       throw error;
     }
   }
