@@ -7,7 +7,6 @@
 import { LastValues } from "./last_values.ts";
 import type { EventLog } from "./log.ts";
 import { MemoryLog } from "./memory_log.ts";
-import { NameFilter } from "./name_filter.ts";
 import type { HistoryRules } from "./options.ts";
 import type { Findings } from "./open_log.ts";
 import { Producers } from "./producers.ts";
@@ -38,19 +37,19 @@ export async function openHistory(rules: HistoryRules): Promise<OpenHistory> {
   }
   const { DiskFolder } = await import("./log_folder.ts");
   const { openLog } = await import("./open_log.ts");
-  const { loadLast, saveLast } = await import("./last_file.ts");
+  const { loadLast, openLast, saveLast } = await import("./last_file.ts");
   const folder = new DiskFolder(rules.folder);
   const { log, producers, findings } = await openLog(folder, rules);
-  const keepsLast = rules.keepLast.length > 0;
-  const filter = new NameFilter(rules.keepLast);
-  const lastValues = keepsLast ? await loadLast(folder, log, filter) : new LastValues();
+  const { keepLast } = rules;
+  const keepsLast = keepLast.length > 0;
+  const lastValues = keepsLast ? await openLast(folder, log, keepLast) : new LastValues();
   return {
     log,
     lastValues,
     producers,
-    onSegment: keepsLast ? () => saveLast(folder, log, filter) : never,
+    onSegment: keepsLast ? () => saveLast(folder, log, keepLast) : never,
     onReopen: keepsLast
-      ? async () => lastValues.restore(await loadLast(folder, log, filter))
+      ? async () => lastValues.restore(await loadLast(folder, log, keepLast))
       : never,
     faults: faultsOf(findings),
   };

@@ -151,8 +151,9 @@ async function* repairLastFile(
     yield `${LAST_FILE}: renamed to ${aside}`;
     return;
   }
-  const through = Math.min(state.head.first, first - 1);
-  const head = encodeSegmentHead({ ...state.head, first: through });
+  const { patterns: _, ...known } = state.head; // It lacks names, as one for other patterns does.
+  const through = Math.min(known.first, first - 1);
+  const head = encodeSegmentHead({ ...known, first: through });
   yield* replace(folder, LAST_FILE, [head, ...kept, encodeEnd(through)], left);
   yield `${LAST_FILE}: written anew, with ${countOf(events, "event")}`;
 }

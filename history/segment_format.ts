@@ -23,6 +23,9 @@
  * without events that has all producers that are known; any other block has those that have changed.
  * The line after `end` has those of which no other event was taken.
  *
+ * The file of the last events of names has this format, too, see `last_file.ts`. Its first line has
+ * `"patterns":2847362`, a check sum of the patterns of these names.
+ *
  * @module
  */
 
@@ -59,6 +62,8 @@ export interface SegmentHead {
    * latest last.
    */
   readonly before: readonly HistoryPosition[];
+  /** Only in the file of the last events of names: a check sum of the patterns of these names. */
+  readonly patterns?: number;
 }
 
 /** The head of a block. */
@@ -95,8 +100,8 @@ export type Item =
   | { readonly kind: "bad" };
 
 /** Returns the first line of a segment. */
-export function encodeSegmentHead({ epoch, first, before }: SegmentHead): Uint8Array {
-  const head = { control: "segment", version: FORMAT_VERSION, epoch, first, before };
+export function encodeSegmentHead({ epoch, first, before, patterns }: SegmentHead): Uint8Array {
+  const head = { control: "segment", version: FORMAT_VERSION, epoch, first, before, patterns };
   return seal(head, []);
 }
 
@@ -202,10 +207,11 @@ function openLine(bytes: Uint8Array, at: number): Sealed | null | "bad" {
 export function decodeSegmentHead(bytes: Uint8Array): { head: SegmentHead; end: number } | null {
   const line = openLine(bytes, 0);
   if (line === null || line === "bad" || line.sum !== line.expected) return null;
-  const { control, version, epoch, first, before } = line.members;
+  const { control, version, epoch, first, before, patterns } = line.members;
   if (control !== "segment" || !isCount(version) || typeof epoch !== "string") return null;
   if (!isCount(first) || !Array.isArray(before) || !before.every(isPosition)) return null;
-  return { head: { version, epoch, first, before }, end: line.end };
+  const head = { version, epoch, first, before, ...(isCount(patterns) && { patterns }) };
+  return { head, end: line.end };
 }
 
 function isPosition(value: unknown): value is HistoryPosition {

@@ -5,7 +5,6 @@ import { assertNotEquals } from "@std/assert/not-equals";
 import { assertRejects } from "@std/assert/rejects";
 import { loadLast, saveLast } from "../../history/last_file.ts";
 import { LogError } from "../../history/log_check.ts";
-import { NameFilter } from "../../history/name_filter.ts";
 import { repairLog, type RepairStep } from "../../history/repair_log.ts";
 import { add, makeLog, numbersIn, open, range, survey } from "../support/log_folder.ts";
 import { MemoryFile, MemoryFolder } from "../support/memory_folder.ts";
@@ -60,7 +59,7 @@ const putAside = (folder: MemoryFolder) =>
 Deno.test("repairLog() changes nothing in a log that is whole", async () => {
   const folder = new MemoryFolder();
   const log = await makeLog(folder);
-  await saveLast(folder, log, new NameFilter([">"]));
+  await saveLast(folder, log, [">"]);
   const before = copyOf(folder);
   assertEquals(await repair(folder), []);
   for (const [name, { bytes }] of before.files) assertEquals(bytesOf(folder, name), bytes, name);
@@ -70,7 +69,7 @@ Deno.test("repairLog() changes nothing in a log that is whole", async () => {
 Deno.test("repairLog() leaves out what is damaged, keeps it elsewhere, and notes what is missing", async () => {
   const original = new MemoryFolder();
   const log = await makeLog(original);
-  await saveLast(original, log, new NameFilter([">"]));
+  await saveLast(original, log, [">"]);
   const names = [...original.files.keys()];
   const random = randomsFrom(9);
   for (let round = 0; round < size(150, 3000); round++) {
@@ -182,15 +181,15 @@ Deno.test("repairLog() puts a file aside in which nothing can be read, without t
 
 Deno.test("repairLog() keeps the last events of names that can be read, wherever they are", async () => {
   const folder = new MemoryFolder();
-  const filter = new NameFilter([">"]);
+  const patterns = [">"];
   const { log } = await open(folder);
   for (let i = 1; i <= 2000; i += 5) await add(log, i, i + 4, 1000);
-  await saveLast(folder, log, filter);
+  await saveLast(folder, log, patterns);
   await log.close();
   const whole = bytesOf(folder, "last.ndjson");
   const valuesOf = async () => {
     const { log } = await open(folder);
-    const values = await loadLast(folder, log, filter);
+    const values = await loadLast(folder, log, patterns);
     await log.close();
     return Array.from(values, ({ name, offset }) => [name, offset]);
   };

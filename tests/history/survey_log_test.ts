@@ -5,7 +5,6 @@ import { assertObjectMatch } from "@std/assert/object-match";
 import { assertRejects } from "@std/assert/rejects";
 import { saveLast } from "../../history/last_file.ts";
 import { LogError } from "../../history/log_check.ts";
-import { NameFilter } from "../../history/name_filter.ts";
 import { encodeSegmentHead } from "../../history/segment_format.ts";
 import { utf8 } from "../support/bytes.ts";
 import { add, makeLog, open, survey } from "../support/log_folder.ts";
@@ -22,7 +21,7 @@ const segmentsOf = (folder: MemoryFolder) =>
 Deno.test("surveyLog() says what is in a log that is whole", async () => {
   const folder = new MemoryFolder();
   const log = await makeLog(folder);
-  await saveLast(folder, log, new NameFilter(["e.1", "e.2"]));
+  await saveLast(folder, log, ["e.1", "e.2"]);
   const before = new Map([...folder.files].map(([name, { bytes }]) => [name, bytes.slice()]));
   const { oldest, newest, bytes, found, ...rest } = await survey(folder);
   assertEquals(found, []);
@@ -54,7 +53,7 @@ Deno.test("surveyLog() says what is in a log that is whole", async () => {
 Deno.test("surveyLog() finds every flipped bit", async () => {
   const folder = new MemoryFolder();
   const log = await makeLog(folder);
-  await saveLast(folder, log, new NameFilter([">"]));
+  await saveLast(folder, log, [">"]);
   const random = randomsFrom(3);
   const names = [...folder.files.keys()];
   for (let round = 0; round < size(300, 5000); round++) {
