@@ -279,6 +279,13 @@ export class DiskLog implements EventLog {
     await this.#room.promise;
   }
 
+  /** The disk works, but has much to do before the next events. */
+  #onProgress(): void {
+    if (this.#watchdog === undefined) return;
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(() => this.#onStuck(), MAX_WAIT_MS);
+  }
+
   #onStuck(): void {
     this.#watchdog = undefined;
     if (!this.isBroken) this.#break(new Error(`the disk took nothing for ${MAX_WAIT_MS} ms`));
@@ -360,7 +367,7 @@ export class DiskLog implements EventLog {
     this.#file?.close();
     this.#file = null;
     await this.#beginSegment(start);
-    await this.#sink?.onSegment();
+    await this.#sink?.onSegment(() => this.#onProgress());
     await this.#shrink();
   }
 

@@ -9,7 +9,7 @@ import { crc32 } from "node:zlib";
 import type { DiskLog } from "./disk_log.ts";
 import { type KeptBlock, NO_SENDER } from "./kept_block.ts";
 import { LastValues } from "./last_values.ts";
-import type { LogFolder } from "./log_folder.ts";
+import { type LogFolder, openIfThere } from "./log_folder.ts";
 import { NameFilter } from "./name_filter.ts";
 import {
   decodeSegmentHead,
@@ -17,9 +17,10 @@ import {
   encodeEnd,
   encodeSegmentHead,
   FORMAT_VERSION,
-  itemAt,
+  MAX_HEAD_BYTES,
   type SegmentHead,
 } from "./segment_format.ts";
+import { scanSegment } from "./segment_scan.ts";
 import { stamp, unstamp } from "./stamped_lines.ts";
 
 /** The name of the file. */
@@ -27,6 +28,9 @@ export const LAST_FILE = "last.ndjson";
 
 /** Bytes of events that are written at a time. */
 const PART_BYTES = 262_144;
+
+/** How long others wait while this reads, in milliseconds. */
+const SLICE_MS = 5;
 
 /** The last events of names, and whether the file has them up to where the log was read from. */
 interface Loaded {
@@ -42,6 +46,24 @@ interface Saved {
   readonly isForThese: boolean;
 }
 
+/** Reading that goes on for long. Others work meanwhile. */
+class Work {
+  readonly #onProgress: () => void;
+  #since = performance.now();
+
+  constructor(onProgress: () => void) {
+    this.#onProgress = onProgress;
+  }
+
+  /** Called between two parts, each of which takes some milliseconds at most. */
+  async rest(): Promise<void> {
+    this.#onProgress();
+    if (performance.now() - this.#since < SLICE_MS) return;
+    await new Promise((resolve) => setTimeout(resolve));
+    this.#since = performance.now();
+  }
+}
+
 /**
  * Finds the last event of each name as the relay starts. If this takes the whole log, writes the file,
  * so that it is not read again while events are written.
@@ -51,22 +73,28 @@ export async function openLast(
   log: DiskLog,
   patterns: readonly string[],
 ): Promise<LastValues> {
-  const { values, isSaved } = await load(folder, log, patterns, log.head);
-  if (!isSaved && log.head > 0) {
-    await save(folder, log.epoch, patterns, values, log.head).catch(() => {}); // It is tried again.
+  const { values, isSaved } = await load(folder, log, patterns);
+  const { epoch, head } = log;
+  if (!isSaved && head > 0) {
+    await save(folder, epoch, patterns, values, head).catch(() => {}); // It is tried again.
   }
   return values;
 }
 
-/** Writes the last events of names, of those events that are on the disk. */
+/**
+ * Writes the last events of names, of those events that are on the disk.
+ *
+ * @param onProgress Called after each part, because this may take seconds.
+ */
 export async function saveLast(
   folder: LogFolder,
   log: DiskLog,
   patterns: readonly string[],
+  onProgress: () => void = () => {},
 ): Promise<void> {
   const { epoch, synced } = log;
-  const values = await loadLast(folder, log, patterns, synced);
-  await save(folder, epoch, patterns, values, synced);
+  const { values } = await load(folder, log, patterns, synced, onProgress);
+  await save(folder, epoch, patterns, values, synced, onProgress);
 }
 
 async function save(
@@ -75,6 +103,7 @@ async function save(
   patterns: readonly string[],
   values: LastValues,
   through: number,
+  onProgress: () => void = () => {},
 ): Promise<void> {
   const head = {
     version: FORMAT_VERSION,
@@ -83,7 +112,7 @@ async function save(
     before: [],
     patterns: sumOf(patterns),
   };
-  const file = await folder.create(LAST_FILE, partsOf(values, head));
+  const file = await folder.create(LAST_FILE, partsOf(values, head, onProgress));
   file.close();
 }
 
@@ -96,7 +125,11 @@ function sumOf(patterns: readonly string[]): number {
  * Yields the parts of the file, in the format of a segment. `first` is here the offset up to which the
  * file is right, since each event has its own. The last part proves that the file is whole.
  */
-function* partsOf(values: LastValues, head: SegmentHead): Generator<Uint8Array> {
+function* partsOf(
+  values: LastValues,
+  head: SegmentHead,
+  onProgress: () => void,
+): Generator<Uint8Array> {
   const { first } = head;
   yield encodeSegmentHead(head);
   let lines: Uint8Array[] = [];
@@ -111,33 +144,33 @@ function* partsOf(values: LastValues, head: SegmentHead): Generator<Uint8Array> 
     const part = stamp(value);
     lines.push(part);
     bytes += part.length;
-    if (bytes >= PART_BYTES) yield block();
+    if (bytes < PART_BYTES) continue;
+    yield block();
+    onProgress();
   }
   yield block();
   yield encodeEnd(first);
 }
 
-/**
- * Finds the last event of each name up to an offset: in the file, and in the log after it, whatever
- * its age.
- */
+/** Finds the last event of each name: in the file, and in the log after it, whatever its age. */
 export async function loadLast(
   folder: LogFolder,
   log: DiskLog,
   patterns: readonly string[],
-  to: number = log.head,
 ): Promise<LastValues> {
-  return (await load(folder, log, patterns, to)).values;
+  return (await load(folder, log, patterns)).values;
 }
 
 async function load(
   folder: LogFolder,
   log: DiskLog,
   patterns: readonly string[],
-  to: number,
+  to: number = log.head,
+  onProgress: () => void = () => {},
 ): Promise<Loaded> {
+  const work = new Work(onProgress);
   const filter = new NameFilter(patterns);
-  const saved = await readFile(folder, log, patterns, filter);
+  const saved = await readFile(folder, log, patterns, filter, work);
   const isSaved = saved?.isForThese ?? false;
   const values = isSaved ? saved!.values : new LastValues();
   // A file for other patterns lacks names, whose events may be anywhere in the log.
@@ -146,6 +179,7 @@ async function load(
     const block = await log.read(offset);
     addBlock(block, offset, to, filter, values);
     offset = Math.max(offset, block.last) + 1;
+    await work.rest();
   }
   return { values: saved && !isSaved ? merge(saved.values, values) : values, isSaved };
 }
@@ -164,36 +198,34 @@ async function readFile(
   log: DiskLog,
   patterns: readonly string[],
   filter: NameFilter,
+  work: Work,
 ): Promise<Saved | null> {
-  if (!(await folder.list()).includes(LAST_FILE)) return null;
-  const file = await folder.file(LAST_FILE);
-  const bytes = await file.read(0, file.size).finally(() => file.close());
-  const found = decodeSegmentHead(bytes);
-  if (!found) return null;
-  const { epoch, first: through, patterns: sum } = found.head;
-  // Events after the common part of an earlier epoch are lost, and perhaps one of them is in the file.
-  const common = log.throughOf(epoch);
-  if (common === undefined || common < through) return null;
-  const values = new LastValues();
-  for (let at = found.end;;) {
-    const item = itemAt(bytes, at);
-    if (item.kind === "end" && item.offset === through) {
-      return { values, through, isForThese: sum === sumOf(patterns) };
+  const file = await openIfThere(folder, LAST_FILE);
+  if (!file) return null;
+  try {
+    const found = decodeSegmentHead(await file.read(0, MAX_HEAD_BYTES));
+    if (!found) return null;
+    const { epoch, first: through, patterns: sum } = found.head;
+    // Events after the common part of an earlier epoch are lost, and perhaps one of them is in the file.
+    const common = log.throughOf(epoch);
+    if (common === undefined || common < through) return null;
+    const values = new LastValues();
+    for await (const part of scanSegment(file, found.end)) {
+      if (part.kind === "end" && part.offset === through) {
+        return { values, through, isForThese: sum === sumOf(patterns) };
+      }
+      if (part.kind !== "block") return null;
+      addLines(part.lines, filter, values);
+      await work.rest();
     }
-    if (item.kind !== "block") return null;
-    addLines(bytes, item.start, item.linesEnd, filter, values);
-    at = item.end;
+    return null;
+  } finally {
+    file.close();
   }
 }
 
-function addLines(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  filter: NameFilter,
-  values: LastValues,
-): void {
-  for (const value of unstamp(bytes, start, end)) {
+function addLines(lines: Uint8Array, filter: NameFilter, values: LastValues): void {
+  for (const value of unstamp(lines, 0, lines.length)) {
     if (filter.matches(value.name)) values.set(value);
   }
 }

@@ -14,8 +14,10 @@ export interface LogSink {
   /**
    * Called when a part of the log is complete, before older ones may be dropped. What is needed of
    * them must be on the disk when the promise resolves.
+   *
+   * @param onProgress To be called now and then until it does, as long as the disk works.
    */
-  onSegment(): Promise<void>;
+  onSegment(onProgress: () => void): Promise<void>;
   /** Called when events cannot be kept any more. `fault` says why. */
   onBroken(fault: string): void;
   /**

@@ -72,6 +72,9 @@ export const DAMAGED = ".damaged";
 const LOCK_ATTEMPTS = 5;
 const LOCK_WAIT_MS = 20;
 
+/** Bytes of a new file that wait for the disk together, so that none waits for all of them at its end. */
+const SYNC_BYTES = 4_194_304;
+
 /** Opens a file, or returns `null` if it is not there any more. */
 export async function openIfThere(folder: LogFolder, name: string): Promise<LogFile | null> {
   try {
@@ -157,7 +160,13 @@ export class DiskFolder implements LogFolder {
     const isNew = { create: true, truncate: true, mode: 0o600 };
     const file = await DiskFile.open(path + UNFINISHED, { read: true, write: true, ...isNew });
     try {
-      for await (const part of parts) await file.append(part);
+      let synced = 0;
+      for await (const part of parts) {
+        await file.append(part);
+        if (file.size - synced < SYNC_BYTES) continue;
+        await file.sync();
+        synced = file.size;
+      }
       await file.sync();
       await Deno.rename(path + UNFINISHED, path);
       await this.#sync();

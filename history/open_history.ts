@@ -17,7 +17,7 @@ export interface OpenHistory {
   readonly lastValues: LastValues;
   readonly producers: Producers;
   /** Saves what is needed of old parts of the log before they are dropped. */
-  readonly onSegment: () => Promise<void>;
+  readonly onSegment: (onProgress: () => void) => Promise<void>;
   /** Forgets the last events of names that are lost. */
   readonly onReopen: () => Promise<void>;
   /** What was wrong with the log, in words. Empty if it was whole. */
@@ -47,7 +47,7 @@ export async function openHistory(rules: HistoryRules): Promise<OpenHistory> {
     log,
     lastValues,
     producers,
-    onSegment: keepsLast ? () => saveLast(folder, log, keepLast) : never,
+    onSegment: keepsLast ? (onProgress) => saveLast(folder, log, keepLast, onProgress) : never,
     onReopen: keepsLast
       ? async () => lastValues.restore(await loadLast(folder, log, keepLast))
       : never,

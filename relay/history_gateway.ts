@@ -94,7 +94,7 @@ export interface HistoryParts {
   readonly lastValues: LastValues;
   readonly producers: ProducerCounter;
   /** Called when a part of the log is complete. What is needed of older parts must be saved then. */
-  readonly onSegment: () => Promise<void>;
+  readonly onSegment: (onProgress: () => void) => Promise<void>;
   /** Called before events are kept again. The last events of names that are lost are forgotten then. */
   readonly onReopen: () => Promise<void>;
 }

@@ -282,6 +282,48 @@ Deno.test("DiskLog with sync always gives up a disk that takes nothing, and keep
   await next.close();
 });
 
+Deno.test("DiskLog does not give up a disk that saves what is needed of old files", async () => {
+  const { setTimeout: set, clearTimeout: clear } = globalThis;
+  /** The timers that give up the disk. */
+  const watchdogs = new Set<unknown>();
+  let next = 1e9;
+  globalThis.setTimeout = ((callback: () => void, ms?: number) => {
+    if (ms !== 5000) return set(callback, ms);
+    watchdogs.add(++next);
+    return next;
+  }) as typeof setTimeout;
+  globalThis.clearTimeout = (id) => watchdogs.delete(id) || clear(id);
+  try {
+    const folder = new MemoryFolder();
+    const { log } = await open(folder, { sync: "always", keepBytes: 1_048_576 });
+    const seen: unknown[][] = [];
+    log.watch({
+      onSynced() {},
+      onSegment: (onProgress) => {
+        for (let i = 0; i < 2; i++) {
+          seen.push([...watchdogs]);
+          onProgress();
+        }
+        seen.push([...watchdogs]);
+        return Promise.resolve();
+      },
+      onReopen: () => Promise.resolve(),
+      onBroken() {},
+      onMended() {},
+    });
+    add(log, 1, 50, 1000);
+    await until(() => log.synced === 50);
+    add(log, 51, 100, 1000);
+    await until(() => log.synced === 100);
+    assertEquals(seen.map(({ length }) => length), [1, 1, 1]);
+    assertEquals(new Set(seen.flat()).size, 3); // Each one has the whole time.
+    assertEquals([log.isBroken, watchdogs.size], [false, 0]);
+    await log.close();
+  } finally {
+    Object.assign(globalThis, { setTimeout: set, clearTimeout: clear });
+  }
+});
+
 Deno.test("DiskLog finds the events of the last so many milliseconds", async () => {
   const folder = new MemoryFolder();
   const { log } = await open(folder);

@@ -8,6 +8,7 @@ import { openLog } from "../../history/open_log.ts";
 import { checkHistoryOptions } from "../../history/options.ts";
 import { decodeSegmentHead, encodeSegmentHead } from "../../history/segment_format.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
+import { Clock } from "../support/clock.ts";
 import { MemoryFolder } from "../support/memory_folder.ts";
 import { until } from "../support/waiting.ts";
 
@@ -170,4 +171,23 @@ Deno.test("A file for other patterns, or of an older relay, does not hide what i
   folder.fault = (operation) => operation === "create" ? "ENOSPC" : null;
   assertEquals(namesOf(await openLast(folder, next, ["b.3"])), [["b.3", at + 1]]);
   await next.close();
+});
+
+Deno.test("saveLast() lets others work meanwhile, and says that it goes on", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await openLog(folder, RULES);
+  await add(log, ...Array.from({ length: 5000 }, (_, i) => `state.${i}.${"x".repeat(200)}`));
+  await saveLast(folder, log, PATTERNS);
+  const blocks = textOf(folder.files.get("last.ndjson")!.bytes).match(/^.{0,20}"block"/gm)!.length;
+  let turns = 0;
+  const timer = setInterval(() => turns++);
+  let steps = 0;
+  using _clock = new Clock(1e9); // Each part takes long.
+  await saveLast(folder, log, PATTERNS, () => steps++);
+  clearInterval(timer);
+  // In these steps, it reads the parts of the file, or writes them.
+  assertEquals(blocks > 4, true);
+  assertEquals(steps, 2 * blocks - 1);
+  assertEquals(turns > 0, true);
+  await log.close();
 });

@@ -18,3 +18,21 @@ Deno.test("A folder whose disk has no room for a new file is as before", async (
   }
   assertEquals(textOf(await Deno.readFile(`${temp.path}/a`)), "old");
 });
+
+Deno.test("A large new file goes to the disk in parts", async () => {
+  using temp = new TempFolder();
+  const { prototype } = Deno.FsFile;
+  const { syncData } = prototype;
+  let syncs = 0;
+  prototype.syncData = function () {
+    syncs++;
+    return syncData.call(this);
+  };
+  try {
+    const parts = Array<Uint8Array>(10).fill(new Uint8Array(1_048_576));
+    (await new DiskFolder(temp.path).create("a", parts)).close();
+  } finally {
+    prototype.syncData = syncData;
+  }
+  assertEquals(syncs, 3);
+});
