@@ -28,7 +28,7 @@ export class StreamValues {
   /** The events. */
   readonly lastValues: LastValues = new LastValues();
   readonly #filter: NameFilter;
-  /** The message that has the last event of each name. */
+  /** The message that has each of them, in the order of these messages. */
   readonly #stored = new TextMap<number>();
   /** Repeated events, until everything that the stream has was read. */
   #repeated: TextMap<LastValue> | null = new TextMap();
@@ -42,8 +42,16 @@ export class StreamValues {
 
   /** Keeps an event, which has a greater offset than all before it. */
   set(value: LastValue, seq: number): void {
+    const { name } = value;
     this.lastValues.set(value);
-    this.#stored.set(value.name, seq);
+    this.#repeated?.delete(name);
+    if (this.lastValues.get(name) === value) this.#store(name, seq);
+    else this.#stored.delete(name); // There was no room.
+  }
+
+  #store(name: string, seq: number): void {
+    this.#stored.delete(name); // The order is that in which names are added.
+    this.#stored.set(name, seq);
   }
 
   /** Notes that a message repeats events. */
@@ -51,9 +59,9 @@ export class StreamValues {
     for (const value of values) {
       const { name, offset } = value;
       if (!this.#filter.matches(name)) continue;
-      const known = this.lastValues.get(name) ?? this.#repeated?.get(name);
+      const known = this.#repeated?.get(name) ?? this.lastValues.get(name);
       if (known && known.offset > offset) continue;
-      this.#stored.set(name, seq);
+      this.#store(name, seq);
       if (known?.offset === offset) continue;
       if (this.#repeated) this.#repeated.set(name, value);
       else this.#insert([value]); // It was dropped before this relay has read it.
@@ -62,9 +70,7 @@ export class StreamValues {
 
   /** Adds the repeated events, after everything was read. */
   begin(): void {
-    const repeated = [...this.#repeated?.values() ?? []].filter(({ name, offset }) =>
-      offset > (this.lastValues.get(name)?.offset ?? -1)
-    );
+    const repeated = [...this.#repeated?.values() ?? []];
     this.#repeated = null;
     if (repeated.length > 0) this.#insert(repeated);
   }
@@ -76,12 +82,24 @@ export class StreamValues {
     const all = new LastValues();
     for (const value of [...names.values()].sort((a, b) => a.offset - b.offset)) all.set(value);
     this.lastValues.restore(all);
+    if (all.refused === 0) return;
+    this.lastValues.refused += all.refused;
+    for (const [name] of this.#stored) if (!all.get(name)) this.#stored.delete(name);
   }
 
   /** Forgets events after an offset, which the stream has lost. */
   lose(offset: number, seq: number): void {
     this.lastValues.restore(this.lastValues.upTo(offset));
-    for (const [name, stored] of this.#stored) if (stored > seq) this.#stored.set(name, 0);
+    for (const { name, offset: at } of this.#repeated?.values() ?? []) {
+      if (at > offset) this.#repeated!.delete(name);
+    }
+    const stored = [...this.#stored].filter(([name]) =>
+      this.lastValues.get(name) ?? this.#repeated?.get(name)
+    );
+    this.#stored.clear();
+    // Those that no message has any more come first.
+    for (const [name, at] of stored) if (at > seq) this.#stored.set(name, 0);
+    for (const [name, at] of stored) if (at <= seq) this.#stored.set(name, at);
     this.#repeatedTo = 0;
   }
 
@@ -92,7 +110,8 @@ export class StreamValues {
 
   /** Returns whether the stream has dropped one before it was repeated. */
   hasDropped({ first }: StreamInfo): boolean {
-    return Iterator.from(this.#stored).some(([, seq]) => seq < first);
+    const [least = first] = this.#stored.values();
+    return least < first;
   }
 
   /** Whether there are too many bytes to repeat them in the stream. */
