@@ -30,8 +30,10 @@ export class StreamValues {
   readonly #filter: NameFilter;
   /** The message that has each of them, in the order of these messages. */
   readonly #stored = new TextMap<number>();
-  /** Repeated events, until everything that the stream has was read. */
-  #repeated: TextMap<LastValue> | null = new TextMap();
+  /** Repeated events that this relay has not read, and that are not among the others yet. */
+  readonly #repeated = new TextMap<LastValue>();
+  /** Whether everything was read that the stream had at the start. */
+  #hasBegun = false;
   /** The message up to which no event has to be repeated. */
   #repeatedTo = 0;
 
@@ -44,7 +46,7 @@ export class StreamValues {
   set(value: LastValue, seq: number): void {
     const { name } = value;
     this.lastValues.set(value);
-    this.#repeated?.delete(name);
+    this.#repeated.delete(name);
     if (this.lastValues.get(name) === value) this.#store(name, seq);
     else this.#stored.delete(name); // There was no room.
   }
@@ -59,28 +61,27 @@ export class StreamValues {
     for (const value of values) {
       const { name, offset } = value;
       if (!this.#filter.matches(name)) continue;
-      const known = this.#repeated?.get(name) ?? this.lastValues.get(name);
+      const known = this.#repeated.get(name) ?? this.lastValues.get(name);
       if (known && known.offset > offset) continue;
       this.#store(name, seq);
-      if (known?.offset === offset) continue;
-      if (this.#repeated) this.#repeated.set(name, value);
-      else this.#insert([value]); // It was dropped before this relay has read it.
+      if (known?.offset !== offset) this.#repeated.set(name, value);
     }
+    if (this.#hasBegun) this.#insert();
   }
 
   /** Adds the repeated events, after everything was read. */
   begin(): void {
-    const repeated = [...this.#repeated?.values() ?? []];
-    this.#repeated = null;
-    if (repeated.length > 0) this.#insert(repeated);
+    this.#hasBegun = true;
+    this.#insert();
   }
 
-  /** Adds events in the places of their offsets. */
-  #insert(repeated: readonly LastValue[]): void {
-    const names = new TextMap<LastValue>();
-    for (const value of [...this.lastValues, ...repeated]) names.set(value.name, value);
+  /** Adds the repeated events in the places of their offsets. All at once, since it takes some time. */
+  #insert(): void {
+    if (this.#repeated.size === 0) return;
+    const values = [...this.lastValues, ...this.#repeated.values()];
+    this.#repeated.clear();
     const all = new LastValues();
-    for (const value of [...names.values()].sort((a, b) => a.offset - b.offset)) all.set(value);
+    for (const value of values.sort((a, b) => a.offset - b.offset)) all.set(value);
     this.lastValues.restore(all);
     if (all.refused === 0) return;
     this.lastValues.refused += all.refused;
@@ -90,11 +91,11 @@ export class StreamValues {
   /** Forgets events after an offset, which the stream has lost. */
   lose(offset: number, seq: number): void {
     this.lastValues.restore(this.lastValues.upTo(offset));
-    for (const { name, offset: at } of this.#repeated?.values() ?? []) {
-      if (at > offset) this.#repeated!.delete(name);
+    for (const { name, offset: at } of this.#repeated.values()) {
+      if (at > offset) this.#repeated.delete(name);
     }
     const stored = [...this.#stored].filter(([name]) =>
-      this.lastValues.get(name) ?? this.#repeated?.get(name)
+      this.lastValues.get(name) ?? this.#repeated.get(name)
     );
     this.#stored.clear();
     // Those that no message has any more come first.

@@ -1,7 +1,7 @@
 // The last events of names in a cluster, and which of them the stream is about to drop.
 
 import { assertEquals } from "@std/assert/equals";
-import type { LastValue } from "../../history/last_values.ts";
+import { type LastValue, LastValues } from "../../history/last_values.ts";
 import { NameFilter } from "../../history/name_filter.ts";
 import { endOf } from "../../history/stream_format.ts";
 import type { StreamInfo } from "../../history/stream_port.ts";
@@ -85,4 +85,24 @@ Deno.test("StreamValues forgets events that the stream has lost, and repeats oth
     if (!begins) values.begin();
     assertEquals(namesOf(values), ["a", "b"]);
   }
+});
+
+Deno.test("StreamValues adds all unread events of a message at once, in the places of their offsets", () => {
+  const values = valuesAfter("a", "d", "f");
+  values.begin();
+  const { lastValues } = values;
+  let changes = 0;
+  lastValues.restore = (other) => {
+    changes++;
+    LastValues.prototype.restore.call(lastValues, other);
+  };
+  const offsets = [["g", 4], ["a", 0], ["e", 2.5], ["d", 2], ["f", 5], ["b", 1.2], [
+    "b",
+    1.5,
+  ]] as const;
+  values.repeat(offsets.map(([name, seq]) => valueOf(name, seq)), 6);
+  assertEquals([namesOf(values), changes], [["a", "b", "d", "e", "g", "f"], 1]);
+  assertEquals(lastValues.get("b")!.offset, endOf(1.5));
+  values.repeat([valueOf("b", 1.5), valueOf("f", 3)], 7);
+  assertEquals(changes, 1);
 });
