@@ -70,7 +70,7 @@ export interface HistoryOptions {
   /**
    * Maximum age of a kept event, in milliseconds, from 1. An event may stay for a second longer.
    * In a folder, clients no longer receive it then, and its file is removed after further files have
-   * begun.
+   * begun. In a cluster, the stream keeps events for a second at least.
    *
    * @default {Infinity}
    */
@@ -80,14 +80,16 @@ export interface HistoryOptions {
    * 1 MiB. The lines count as their senders wrote them. The last event is kept in any case. The
    * memory in use is about a sixth more, or up to two thirds for events of 20 bytes. The last events
    * of names come on top. In a folder or with `cluster`, the default is 1 GiB. In a cluster, the
-   * memory in use is 32 MiB, and what JetStream adds to each message counts.
+   * memory in use is 32 MiB, what JetStream adds to each message counts, and the stream has 8 MiB at
+   * least.
    *
    * @default {67_108_864}
    */
   readonly keepBytes?: number;
   /**
-   * Maximum number of kept events, from 1. In a cluster, that of messages in the stream. Each has one
-   * event, or several that were sent at about the same time.
+   * Maximum number of kept events, from 1. In a cluster, that of messages in the stream, and the
+   * stream keeps 256 at least. Each has one event, or several that were sent at about the same time.
+   * What the relays note there counts as well.
    *
    * @default {Infinity}
    */

@@ -114,6 +114,13 @@ Deno.test("withCommon() keeps what earlier epochs have in common with all after 
   ]);
 });
 
+Deno.test("settingsOf() leaves room for events until the relays have read them", () => {
+  const few = checkHistoryOptions({ keepAge: 1, keepBytes: 65_536, keepCount: 1 }, true);
+  assertEquals(settingsOf(few), { maxAge: 1000, maxBytes: 8_388_608, maxMessages: 256 });
+  const more = checkHistoryOptions({ keepAge: 1001, keepBytes: 8_388_609, keepCount: 257 }, true);
+  assertEquals(settingsOf(more), { maxAge: 1001, maxBytes: 8_388_609, maxMessages: 257 });
+});
+
 Deno.test("weaknessesOf() names each way in which a stream keeps less", () => {
   const rules = checkHistoryOptions({ keepAge: 1000 }, true);
   const info: StreamInfo = {
@@ -132,9 +139,9 @@ Deno.test("weaknessesOf() names each way in which a stream keeps less", () => {
   assertEquals(weaknessesOf({ ...info, maxAge: 2000, isClustered: true, replicas: 3 }, rules), []);
   assertEquals(weaknessesOf({ ...info, isClustered: true, isInMemory: true }, rules).length, 2);
   assertEquals(weaknessesOf({ ...info, maxAge: 10, maxBytes: 10, maxMessages: 1 }, rules), [
-    "it keeps events for 10 ms, this relay was asked for events for 1000 ms",
-    "it keeps 10 bytes, this relay was asked for 1073741824 bytes",
-    "it keeps 1 messages, this relay was asked for no such limit",
+    "it keeps events for 10 ms, this relay asks for events for 1000 ms",
+    "it keeps 10 bytes, this relay asks for 1073741824 bytes",
+    "it keeps 1 messages, this relay asks for no such limit",
   ]);
 });
 

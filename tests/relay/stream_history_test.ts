@@ -750,8 +750,9 @@ Deno.test("The last events of names are the same at all relays, also at one that
 });
 
 Deno.test("The last events of names outlive their place in the stream, also for a relay that comes later", async () => {
-  await using fixture = await start(2, { history: { keepLast: ["state.*"], keepCount: 20 } });
+  await using fixture = await start(2, { history: { keepLast: ["state.*"] } });
   const { stream } = fixture.cluster.hub;
+  stream.settings = { ...stream.settings, maxMessages: 20 };
   const a = await fixture.reader(0, []);
   a.client.send("state.a", { i: 1 });
   a.client.send("state.b", { i: 2 });
@@ -912,8 +913,10 @@ Deno.test("A question about the past is answered whole by a relay that was behin
 });
 
 Deno.test("A relay that comes late learns last events that are repeated after its start", async () => {
-  await using fixture = await start(1, { history: { keepLast: ["state.*"], keepCount: 20 } });
+  await using fixture = await start(1, { history: { keepLast: ["state.*"] } });
   const { cluster } = fixture;
+  const { stream } = cluster.hub;
+  stream.settings = { ...stream.settings, maxMessages: 20 };
   const a = await fixture.reader(0, []);
   a.client.send("state.a", { i: 1 });
   await a.client.flush();
