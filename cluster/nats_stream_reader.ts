@@ -83,7 +83,10 @@ export class NatsStreamReader implements StreamReader {
       const isSilent = this.#asked > 0 && performance.now() - this.#heardAt > SILENT_MS;
       if (isSilent) this.#finish("the stream is silent");
     }, HEARTBEAT_MS);
-    connection.ended.then(() => this.#finish("the connection has ended"));
+    // The connection itself would keep this reader until its end.
+    this.#subscription.closed.then(() => {
+      if (!this.#isClosed) connection.ended.then(() => this.#finish("the connection has ended"));
+    });
     this.#ask();
   }
 

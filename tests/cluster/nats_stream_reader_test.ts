@@ -16,6 +16,7 @@ const LIMIT = 8_388_608;
 function start() {
   const published: (string | (number | undefined)[])[] = [];
   let callback: (error: Error | null, message: Msg) => void;
+  const closed = Promise.withResolvers<void>();
   const client = {
     isClosed: () => false,
     publish(subject: string, data?: Uint8Array) {
@@ -24,16 +25,30 @@ function start() {
     },
     subscribe(_: string, options: { callback: typeof callback }) {
       callback = options.callback;
-      return { unsubscribe() {} };
+      return { closed: closed.promise, unsubscribe: () => closed.resolve() };
     },
   };
-  const ended = new Promise<void>(() => {});
+  const end = Promise.withResolvers<void>();
+  let waiting = 0;
+  const ended = {
+    then(onEnd: () => void) {
+      waiting++;
+      return end.promise.then(onEnd);
+    },
+  };
   const connection = { client, ended, newInbox: () => "inbox" } as unknown as NatsConnection;
   let received = 0;
   const reader = new NatsStreamReader(connection, "s", "c", () => void received++);
   return {
     reader,
     published,
+    /** The number of those that the connection keeps until its end. */
+    waiting: () => waiting,
+    /** Ends the connection. */
+    end() {
+      closed.resolve();
+      end.resolve();
+    },
     send(count: number, size = 100) {
       for (let i = 0; i < count; i++) {
         const reply = `$JS.ACK.s.c.1.${received + 1}.${received + 1}.1700000000000000000.0`;
@@ -102,4 +117,15 @@ Deno.test("NatsStreamReader ends if JetStream says anything else", async () => {
   const { reader, say } = start();
   say(409, "Consumer Deleted");
   assertEquals(await reader.ended, "JetStream says: 409 Consumer Deleted");
+});
+
+Deno.test("NatsStreamReader ends with its connection, which does not keep it longer than that", async () => {
+  const { reader, waiting, end } = start();
+  end();
+  assertEquals(await soon(reader.ended, "the end"), "the connection has ended");
+  const other = start();
+  other.reader.close();
+  assertEquals(await other.reader.ended, "the relay ends it");
+  await pause(0);
+  assertEquals([waiting(), other.waiting()], [1, 0]);
 });
