@@ -8,14 +8,13 @@ import { LAST_FILE } from "./last_file.ts";
 import { DAMAGED, LOCK, type LogFile } from "./log_folder.ts";
 import { decodeSegmentHead, MAX_HEAD_BYTES, type SegmentHead } from "./segment_format.ts";
 
-/** The names of segments: the offset of the first event. */
-const NAME = /^\d{20}\.ndjson$/;
+/** Number of digits of the names of segments, which are the offset of the first event. */
+const DIGITS = 20;
+
+const NAME = new RegExp(`^\\d{${DIGITS}}\\.ndjson$`);
 
 /** What follows the name of a file that is not finished, or was put aside. */
 const SUFFIX = /\.tmp$|(\.\d+)?\.damaged$/;
-
-/** Number of these digits. */
-const DIGITS = 20;
 
 /** Returns the name of the segment that begins with an offset. */
 export function nameOfSegment(first: number): string {

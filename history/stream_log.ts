@@ -14,7 +14,7 @@ import { NOTHING } from "../protocol/utf8.ts";
 import { KeptBlock, NO_SENDER } from "./kept_block.ts";
 import type { KeptLog } from "./log.ts";
 import { MemoryLog } from "./memory_log.ts";
-import { decodeStreamMessage, endOf, offsetOf, seqOf } from "./stream_format.ts";
+import { decodeStreamMessage, endOf, MAX_EVENTS, offsetOf, seqOf } from "./stream_format.ts";
 import {
   StreamError,
   type StreamInfo,
@@ -129,7 +129,7 @@ export class StreamLog implements KeptLog {
   note(info: StreamInfo): void {
     this.#info = info;
     const { first, last, messages, bytes } = info;
-    this.#first = first * 4096;
+    this.#first = first * MAX_EVENTS;
     this.bytes = bytes;
     if (Number.isNaN(this.#messagesBefore)) {
       const unread = seqOf(this.head) < first
@@ -247,7 +247,7 @@ export class StreamLog implements KeptLog {
   async #readGap(seq: number): Promise<KeptBlock> {
     const next = await this.#inTurn(() => this.#port.next(seq));
     await this.#look();
-    const first = Math.min(next ? next.seq * 4096 : Infinity, this.#tail.first);
+    const first = Math.min(next ? next.seq * MAX_EVENTS : Infinity, this.#tail.first);
     return new KeptBlock(first, NOTHING.slice());
   }
 
@@ -320,7 +320,7 @@ export class StreamLog implements KeptLog {
       else high = middle; // Messages that were deleted may be of that time.
     }
     await this.#look(); // Some may have been dropped.
-    return Math.max(low * 4096, this.first);
+    return Math.max(low * MAX_EVENTS, this.first);
   }
 
   look({ epoch = this.epoch, offset }: { epoch?: string; offset: number }): Promise<void> | null {
@@ -399,7 +399,10 @@ function toBlock(messages: readonly StreamMessage[]): KeptBlock {
     (sum, item) => sum + (item?.kind === "block" ? item.lines.length : 0),
     0,
   );
-  const block = new KeptBlock(start * 4096, size > 0 ? new Uint8Array(size) : NOTHING.slice());
+  const block = new KeptBlock(
+    start * MAX_EVENTS,
+    size > 0 ? new Uint8Array(size) : NOTHING.slice(),
+  );
   for (const [i, item] of items.entries()) {
     const seq = start + i;
     if (item?.kind === "block" && item.head.events > 0) {
