@@ -148,7 +148,7 @@ export class HistoryGateway implements HistoryPort {
       onSegment,
       onReopen,
       onBroken: (fault) => {
-        this.routing.release(Infinity);
+        this.routing.notKept();
         this.#producers.fail();
         onFault(fault);
       },
@@ -165,7 +165,6 @@ export class HistoryGateway implements HistoryPort {
 
   /** Closes the clients whose positions are of the epoch before. They come back, and resume. */
   #onMended(): void {
-    this.routing.notKept();
     this.#sink.onHistoryMended();
     this.endReaders("events could not be kept for a while; connect again to learn what is missing");
   }

@@ -182,7 +182,7 @@ export class HistoryRouter implements HistoryRouting {
   }
 
   /** Passes on the events that are held, up to an offset. */
-  release(offset: number): void {
+  #release(offset: number): void {
     this.#held?.release(offset, (source, pass) => {
       this.begin(source);
       pass();
@@ -208,7 +208,7 @@ export class HistoryRouter implements HistoryRouting {
 
   /** Passes on the events up to an offset that were held, which are kept now, and sends receipts. */
   kept(offset: number): void {
-    this.release(offset);
+    this.#release(offset);
     const waiting = this.#unkept.findIndex((each) => each.offset > offset);
     for (const { batch } of this.#unkept.splice(0, waiting < 0 ? Infinity : waiting)) {
       batch.accepted = 0;
@@ -216,7 +216,7 @@ export class HistoryRouter implements HistoryRouting {
     this.#router.answer();
   }
 
-  /** Sends the receipts of events that could not be kept, as incomplete ones. */
+  /** Passes on the events that were held, which cannot be kept, and sends receipts as incomplete ones. */
   notKept(): void {
     for (const { batch } of this.#unkept) batch.isIncomplete = true;
     this.kept(Infinity);

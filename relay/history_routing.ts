@@ -45,10 +45,8 @@ export interface HistoryRouting extends Routing<LineConnection> {
   settle(): void;
   /** Passes on the events up to an offset that were held, which are kept now, and sends receipts. */
   kept(offset: number): void;
-  /** Sends the receipts of events that could not be kept, as incomplete ones. */
+  /** Passes on the events that were held, which cannot be kept, and sends receipts as incomplete ones. */
   notKept(): void;
-  /** Passes on the events that are held, up to an offset. */
-  release(offset: number): void;
   /**
    * Returns a promise that resolves when the events of a client, or of all, have been passed on, or
    * `null` if they have.

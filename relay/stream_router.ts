@@ -391,8 +391,6 @@ export class StreamRouter implements HistoryRouting {
     this.#router.answer();
   }
 
-  release(): void {}
-
   /** Counts the events of a client as those of a producer, or no longer. */
   setProducer(client: Client, producer: CountedClient | null): void {
     if (producer) this.#producers.set(client, producer);

@@ -1,0 +1,74 @@
+// What a relay tells its senders while the disk of its history fails.
+
+import { assertEquals } from "@std/assert/equals";
+import type { Relay, RelayOptions } from "../../relay.ts";
+import { FailingDisk } from "../support/failing_disk.ts";
+import { TempFolder } from "../support/folder.ts";
+import type { Peer } from "../support/peer.ts";
+import { join, newRelay } from "../support/relay.ts";
+import { until } from "../support/waiting.ts";
+
+interface Fixture extends AsyncDisposable {
+  readonly relay: Relay;
+  readonly disk: FailingDisk;
+  /** Connects a client that wants acknowledgements, and receives nothing. */
+  sender(): Promise<Peer>;
+  readonly isBroken: boolean;
+}
+
+async function open(history: RelayOptions["history"] = {}): Promise<Fixture> {
+  const stack = new AsyncDisposableStack();
+  const folder = stack.use(new TempFolder());
+  const disk = new FailingDisk();
+  const relay = stack.use(newRelay({ history: { folder: `${folder.path}/log`, ...history } }));
+  stack.use(disk); // The relay needs it at its end.
+  await relay.ready;
+  return {
+    relay,
+    disk,
+    async sender() {
+      const peer = stack.use(await join(relay));
+      await peer.send('{"control":"hello","version":1,"ack":true}\n');
+      await peer.sees('"welcome"');
+      await peer.send('{"control":"subscribe","events":[]}\n');
+      return peer;
+    },
+    get isBroken() {
+      return relay.stats().history!.isBroken;
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+/** The receipts that a client has received. */
+function receiptsOf(peer: Peer): unknown[] {
+  return peer.text.split("\n").filter((line) => line.includes('"clients"'))
+    .map((line) => {
+      const { id, incomplete = false } = JSON.parse(line);
+      return [id, incomplete];
+    });
+}
+
+Deno.test("A relay whose disk fails sends the receipts that wait for it, and all later ones, as incomplete ones", async () => {
+  await using fixture = await open({ keep: ["k.>"] });
+  const { disk } = fixture;
+  const sender = await fixture.sender();
+  await sender.send('{"event":"k.1","ack":"before"}\n');
+  await sender.sees('"before"');
+  disk.hold();
+  await sender.send('{"event":"k.2","ack":"waits"}\n{"event":"u.1","ack":"behind it"}\n');
+  await until(() => fixture.relay.stats().history!.offset === 2);
+  disk.fails = true;
+  disk.release();
+  await sender.sees('"behind it"');
+  await sender.send('{"event":"k.3","ack":"later"}\n{"event":"u.2","ack":"not to be kept"}\n');
+  await sender.sees('"not to be kept"');
+  assertEquals(fixture.isBroken, true);
+  assertEquals(receiptsOf(sender), [
+    ["before", false],
+    ["waits", true],
+    ["behind it", false],
+    ["later", true],
+    ["not to be kept", false],
+  ]);
+});
