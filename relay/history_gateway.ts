@@ -165,6 +165,7 @@ export class HistoryGateway implements HistoryPort {
 
   /** Closes the clients whose positions are of the epoch before. They come back, and resume. */
   #onMended(): void {
+    this.routing.mended();
     this.#sink.onHistoryMended();
     this.endReaders("events could not be kept for a while; connect again to learn what is missing");
   }

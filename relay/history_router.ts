@@ -47,6 +47,8 @@ export class HistoryRouter implements HistoryRouting {
   #producer: Producer | null = null;
   /** The events whose receipts wait until they are kept, in the order of the offsets. */
   #unkept: { readonly batch: Batch; readonly offset: number }[] = [];
+  /** The offset of the last event of a client that was to be kept, `Infinity` if it cannot be. */
+  #lastOf = new WeakMap<Client, number>();
   /** The time at which the block arrived. */
   #now = 0;
   /** Events that are not in the log yet. */
@@ -78,10 +80,9 @@ export class HistoryRouter implements HistoryRouting {
     return this.#keeper.log.synced;
   }
 
-  unkeptOf(): number | null {
-    const { isBroken, added, synced } = this.#keeper.log;
-    if (isBroken) return Infinity;
-    return added > synced ? added : null;
+  unkeptOf(source: Client): number | null {
+    const last = this.#lastOf.get(source) ?? 0;
+    return last > this.synced ? last : null;
   }
 
   whenRoom(): Promise<void> | null {
@@ -118,7 +119,7 @@ export class HistoryRouter implements HistoryRouting {
   passRun(lines: Lines, count: number): void {
     this.#take(count);
     if (this.#keeper.log.isBroken) {
-      this.#producer?.fault();
+      this.#fault();
       return this.#router.passRun(lines, count);
     }
     const offset = this.#append(lines, count);
@@ -142,7 +143,7 @@ export class HistoryRouter implements HistoryRouting {
       return this.#held!.add(this.#lastAdded, pass);
     }
     if (this.#keeper.log.isBroken) {
-      this.#producer?.fault();
+      this.#fault();
       delivery?.add(NOT_KEPT, false);
       return this.#router.pass(route, line, false, delivery);
     }
@@ -222,6 +223,10 @@ export class HistoryRouter implements HistoryRouting {
     this.kept(Infinity);
   }
 
+  mended(): void {
+    this.#lastOf = new WeakMap();
+  }
+
   passTo(id: string, line: Lines, isRequest: boolean, delivery: Delivery | null): void {
     this.#take(1);
     if (!this.#isHolding) return this.#router.passTo(id, line, isRequest, delivery);
@@ -233,6 +238,12 @@ export class HistoryRouter implements HistoryRouting {
   refuse(): void {
     this.#take(1);
     this.#producer?.fault();
+  }
+
+  /** Notes that the last event of the source is not kept, although it was to be. */
+  #fault(): void {
+    this.#producer?.fault();
+    this.#lastOf.set(this.#source!, Infinity);
   }
 
   /** Counts events of the source. */
@@ -248,6 +259,7 @@ export class HistoryRouter implements HistoryRouting {
     const sender = keepsSenders ? this.#source!.recipient.id : NO_SENDER;
     log.append(block.bytes, start, end, count, sender, this.#now);
     if (this.#producer) log.count(this.#producer, count, this.#taken);
+    this.#lastOf.set(this.#source!, log.added);
     this.#run.clear();
   }
 

@@ -35,8 +35,8 @@ export interface HistoryRouting extends Routing<LineConnection> {
   /** How far events are kept. */
   readonly synced: number;
   /**
-   * Returns how far events have to be kept before those of a client so far are acknowledged, or `null`.
-   * `Infinity` if that is not known yet.
+   * Returns how far events have to be kept before those of a client so far are acknowledged, or `null`
+   * if all of them are that are to be. `Infinity` if some cannot be, or that is not known yet.
    */
   unkeptOf(source: Client): number | null;
   /** Sets who is told. */
@@ -47,6 +47,8 @@ export interface HistoryRouting extends Routing<LineConnection> {
   kept(offset: number): void;
   /** Passes on the events that were held, which cannot be kept, and sends receipts as incomplete ones. */
   notKept(): void;
+  /** Forgets which clients have sent events that could not be kept. These must be closed. */
+  mended(): void;
   /**
    * Returns a promise that resolves when the events of a client, or of all, have been passed on, or
    * `null` if they have.

@@ -80,6 +80,10 @@ export class StreamRouter implements HistoryRouting {
   /** Number of entries that were added, and the tickets of those that have not been passed on. */
   #added = 0;
   readonly #open = new Set<number>();
+  /** The ticket of the last entry of each client. */
+  readonly #lastOf = new WeakMap<Client, number>();
+  /** The clients with events that could not be kept. */
+  #faulted = new WeakSet<Client>();
   /** Events that are in no entry yet. */
   readonly #run = new LineRun(MAX_RUN_BYTES, MAX_RUN_EVENTS);
   /** The number of the last of them among all events of the producer. */
@@ -125,8 +129,9 @@ export class StreamRouter implements HistoryRouting {
   }
 
   unkeptOf(source: Client): number | null {
-    if (this.#writer().isBroken || this.#awaited.has(source)) return Infinity;
-    return this.#open.size > 0 ? this.#added : null;
+    if (this.#faulted.has(source) || this.#awaited.has(source)) return Infinity;
+    const last = this.#lastOf.get(source) ?? 0;
+    return last > this.synced ? last : null;
   }
 
   begin(source: Client): void {
@@ -140,8 +145,14 @@ export class StreamRouter implements HistoryRouting {
   passRun(lines: Lines, count: number): void {
     this.#producer?.take(count);
     if (this.#isKept) return this.#gather(lines, count);
-    this.#producer?.fault();
+    this.#fault();
     this.#clusterRouter.passRun(lines, count);
+  }
+
+  /** Notes that the last event of the source is not kept, although it was to be. */
+  #fault(): void {
+    this.#producer?.fault();
+    this.#faulted.add(this.#source!);
   }
 
   /** Whether events are kept that are to be: in any case those of which this relay is not certain yet. */
@@ -160,7 +171,7 @@ export class StreamRouter implements HistoryRouting {
     const isToBeKept = this.filter.keepingOf(route) !== "never" && !isRequest && !isReply;
     if (isToBeKept && this.#isKept) return this.#keep(route, line, delivery);
     if (isToBeKept) {
-      this.#producer?.fault();
+      this.#fault();
       delivery?.add(NOT_KEPT, false);
     }
     if (this.#held) {
@@ -275,6 +286,7 @@ export class StreamRouter implements HistoryRouting {
   #number(entry: KeptEvents): void {
     entry.ticket = ++this.#added;
     this.#open.add(entry.ticket);
+    this.#lastOf.set(entry.block.source, entry.ticket);
   }
 
   /** Keeps the events of a client that were held until its producer is owned. */
@@ -345,6 +357,7 @@ export class StreamRouter implements HistoryRouting {
   passUnkept(entries: readonly KeptEvents[]): void {
     for (const entry of entries) {
       faultIn(entry);
+      this.#faulted.add(entry.block.source);
       this.#unkeptIngress.take(entry.block.source, entry.lines, false);
       this.#passOn(entry);
     }
@@ -389,6 +402,10 @@ export class StreamRouter implements HistoryRouting {
 
   notKept(): void {
     this.#router.answer();
+  }
+
+  mended(): void {
+    this.#faulted = new WeakSet();
   }
 
   /** Counts the events of a client as those of a producer, or no longer. */

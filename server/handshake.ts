@@ -180,6 +180,7 @@ export class Handshake {
     client.eventsIn += count;
     if (!this.#wantsAcks.has(client)) return;
     if (offset !== null) return this.#holdAck(client, offset);
+    this.#unkept.delete(client); // All before it is kept, too.
     if (this.#unacknowledged) this.#unacknowledged.add(client);
     else client.send(encodeAck(client.eventsIn), 0);
   }

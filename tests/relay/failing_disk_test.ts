@@ -1,6 +1,7 @@
 // What a relay tells its senders while the disk of its history fails.
 
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
 import type { Relay, RelayOptions } from "../../relay.ts";
 import { FailingDisk } from "../support/failing_disk.ts";
 import { TempFolder } from "../support/folder.ts";
@@ -71,4 +72,40 @@ Deno.test("A relay whose disk fails sends the receipts that wait for it, and all
     ["later", true],
     ["not to be kept", false],
   ]);
+});
+
+Deno.test("While the disk of a relay fails, clients that send nothing to be kept are acknowledged, and stay", async () => {
+  await using fixture = await open({ keep: ["k.>"] });
+  const { disk } = fixture;
+  const [keeper, late, other] = [
+    await fixture.sender(),
+    await fixture.sender(),
+    await fixture.sender(),
+  ];
+  await keeper.send('{"event":"k.1"}\n');
+  await keeper.sees('"events":1}');
+  disk.hold();
+  await keeper.send('{"event":"k.2"}\n');
+  await until(() => fixture.relay.stats().history!.offset === 2);
+  await other.send('{"event":"u.1"}\n');
+  await other.sees('"events":1}'); // It waits for nothing of another client.
+  disk.fails = true;
+  disk.release();
+  await until(() => fixture.isBroken);
+  await keeper.send('{"event":"u.2"}\n');
+  await late.send('{"event":"k.3"}\n{"event":"u.3","ack":"late"}\n');
+  await late.sees('"late"');
+  await other.send('{"event":"u.4"}\n');
+  await other.sees('"events":2}');
+  disk.fails = false;
+  for (const [peer, acknowledged] of [[keeper, ["1"]], [late, []]] as const) {
+    const lines = (await peer.lines()).join("\n");
+    assertMatch(lines, /"control":"close","reason":"overloaded"/);
+    assertEquals(
+      Array.from(lines.matchAll(/"events":(\d+)\}/g), ([, count]) => count),
+      acknowledged,
+    );
+  }
+  await other.send('{"event":"k.4"}\n');
+  await other.sees('"events":3}');
 });

@@ -661,6 +661,39 @@ Deno.test("A stream that refuses events for long is broken, which clients are to
   assertEquals(await keptAt(fixture, 1), [1, 4]);
 });
 
+Deno.test("While the stream refuses events, clients that send none to be kept are acknowledged, and stay", async () => {
+  await using fixture = await start(1, { history: { keep: ["k"] } });
+  const { stream } = fixture.cluster.hub;
+  const relay = fixture.cluster.relays[0]!;
+  await using peers = new AsyncDisposableStack();
+  const keeper = peers.use(await joinWithAcks(relay));
+  const late = peers.use(await joinWithAcks(relay));
+  const other = peers.use(await joinWithAcks(relay));
+  using clock = new Clock(0);
+  stream.refusal = "the disk is full";
+  await keeper.send('{"event":"k"}\n');
+  await until(() => relay.stats().eventsIn === 1);
+  await other.send('{"event":"u"}\n');
+  await other.sees('"events":1}'); // It waits for nothing of another client.
+  await until(() => {
+    clock.advance(100);
+    return relay.stats().history!.isBroken;
+  });
+  await keeper.send('{"event":"u"}\n');
+  await late.send('{"event":"k"}\n{"event":"u","ack":"late"}\n');
+  await late.sees('"late"');
+  await other.send('{"event":"u"}\n');
+  await other.sees('"events":2}');
+  stream.refusal = "";
+  for (const peer of [keeper, late]) {
+    const lines = (await peer.lines()).join("\n");
+    assertMatch(lines, /"control":"close","reason":"overloaded"/);
+    assert(!lines.includes('"events":'), lines);
+  }
+  await other.send('{"event":"k"}\n');
+  await other.sees('"events":3}');
+});
+
 Deno.test("Nothing is acknowledged while the stream refuses events, though earlier ones come back", async () => {
   const options = { history: { keep: ["n.*"] }, maxPendingBytes: 262_144, maxHold: 60_000 };
   await using fixture = await start(1, options);
@@ -670,6 +703,7 @@ Deno.test("Nothing is acknowledged while the stream refuses events, though earli
   await using peers = new AsyncDisposableStack();
   using clock = new Clock(0);
   const reader = peers.use(await join(relay));
+  const kept = peers.use(await joinWithAcks(relay));
   const early = peers.use(await joinWithAcks(relay));
   const late = peers.use(await joinWithAcks(relay));
   const slow = peers.use(await join(relay, { silent: true }));
@@ -681,7 +715,7 @@ Deno.test("Nothing is acknowledged while the stream refuses events, though earli
   stream.refusal = "not yet";
   const text = "x".repeat(20_000);
   for (const [i, name] of ["first", "start", "start", "start", "start", "end"].entries()) {
-    const sender = peers.use(await join(relay));
+    const sender = name === "end" ? kept : peers.use(await join(relay));
     await sender.send('{"control":"subscribe","events":[]}\n');
     await sender.send(
       `{"event":"n.${name}","__dict__":{"text":"${name === "start" ? text : ""}"}}\n`,
@@ -712,11 +746,15 @@ Deno.test("Nothing is acknowledged while the stream refuses events, though earli
   await reader.sees("n.end");
   await late.send('{"event":"n.late"}\n');
   await reader.sees("n.late");
+  await kept.send('{"event":"other"}\n');
+  await kept.sees('"events":2}'); // Its first one is kept.
   stream.refusal = "";
   for (const peer of [early, late]) {
     await until(() => /"control":"(ack|close)"/.test(peer.text));
     assertMatch(peer.text, /"control":"close","reason":"overloaded"/);
   }
+  await kept.send('{"event":"other"}\n');
+  await kept.sees('"events":3}');
 });
 
 Deno.test("With --no-echo, a sender does not receive its own kept events", async () => {
