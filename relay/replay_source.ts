@@ -24,7 +24,7 @@ const MAX_PIECE_BYTES = 2 * PIECE_BYTES;
 const MAX_FILTERS = 1000;
 const MAX_FILTER_LENGTH = 1_048_576;
 
-/** Number of damaged parts of the log that are remembered, so that each is reported once. */
+/** Number of damaged parts of the log that are remembered, the latest ones, so that each is reported once. */
 const MAX_DAMAGES = 1000;
 
 /** A part of a block as a client receives it. */
@@ -59,7 +59,7 @@ export class ReplaySource {
   #filterLength = 0;
   /** The latest parts that other clients may need, too. */
   #parts: KnownPart[] = [];
-  /** The last offsets of damaged parts. */
+  /** The last offsets of damaged parts, the latest that were found last. */
   readonly #damages = new Set<number>();
   readonly #onFault: (fault: string) => void;
 
@@ -111,9 +111,13 @@ export class ReplaySource {
     return part;
   }
 
-  /** Reports that the events up to `to` are damaged, or were deleted, once. */
+  /** Reports that the events up to `to` are damaged, or were deleted, unless that is remembered. */
   noteDamage(from: number, to: number): void {
-    if (this.#damages.has(to) || this.#damages.size === MAX_DAMAGES) return;
+    if (this.#damages.has(to)) return;
+    if (this.#damages.size === MAX_DAMAGES) {
+      const [oldest] = this.#damages;
+      this.#damages.delete(oldest!);
+    }
     this.#damages.add(to);
     this.#onFault(`the events ${from} to ${to} are damaged or missing, and left out`);
   }
