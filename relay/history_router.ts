@@ -23,6 +23,9 @@ import type { Subscriber } from "./subscription_table.ts";
 
 type Client = Subscriber<LineConnection>;
 
+/** Number of receipts that wait for the disk, from which on their client does, too. */
+const MAX_RECEIPTS = 10_000;
+
 /** The logs of a relay that has them for itself. */
 export interface LogKeeper extends Keeper {
   readonly log: EventLog;
@@ -46,7 +49,9 @@ export class HistoryRouter implements HistoryRouting {
   /** The source as a producer, if it is one. */
   #producer: Producer | null = null;
   /** The events whose receipts wait until they are kept, in the order of the offsets. */
-  #unkept: { readonly batch: Batch; readonly offset: number }[] = [];
+  #unkept: { readonly source: Client; readonly batch: Batch; readonly offset: number }[] = [];
+  /** Resolves when further events are kept. The clients with too many receipts wait for it. */
+  #answered: PromiseWithResolvers<void> | null = null;
   /** The offset of the last event of a client that was to be kept, `Infinity` if it cannot be. */
   #lastOf = new WeakMap<Client, number>();
   /** The time at which the block arrived. */
@@ -193,18 +198,27 @@ export class HistoryRouter implements HistoryRouting {
 
   /**
    * Returns a promise that resolves when the events of a client, or of all, have been passed on, or
-   * `null` if they have.
+   * `null` if they have. A client also waits if too many of its receipts do.
    */
   whenPassed(source?: Client): Promise<void> | null {
+    if (source && this.#owesTooMany(source)) {
+      return (this.#answered ??= Promise.withResolvers()).promise;
+    }
     const waits = source === undefined || this.#held?.hasLastOf(source);
     return waits ? this.#held?.passed ?? null : null;
+  }
+
+  /** Returns whether very many receipts of a client wait for the disk, or follow one that does. */
+  #owesTooMany(client: Client): boolean {
+    return this.#router.receiptsOf(client) >= MAX_RECEIPTS &&
+      this.#unkept.some(({ source }) => source === client);
   }
 
   /** Lets a receipt wait until its event is kept. */
   #holdReceipt(delivery: Delivery, offset: number): void {
     const batch = new Batch();
     delivery.add(batch, false);
-    this.#unkept.push({ batch, offset });
+    this.#unkept.push({ source: this.#source!, batch, offset });
   }
 
   /** Passes on the events up to an offset that were held, which are kept now, and sends receipts. */
@@ -215,6 +229,8 @@ export class HistoryRouter implements HistoryRouting {
       batch.accepted = 0;
     }
     this.#router.answer();
+    this.#answered?.resolve();
+    this.#answered = null;
   }
 
   /** Passes on the events that were held, which cannot be kept, and sends receipts as incomplete ones. */

@@ -103,9 +103,9 @@ export class Receipts<P> {
     else this.#open.set(publisher, [delivery]);
   }
 
-  /** Returns whether receipts for a publisher are pending. */
-  has(publisher: P): boolean {
-    return this.#open.has(publisher);
+  /** Returns the number of pending receipts of a publisher. */
+  count(publisher: P): number {
+    return this.#open.get(publisher)?.length ?? 0;
   }
 
   /** Answers a publisher that leaves now. Events that wait for other relays are incomplete. */

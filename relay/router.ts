@@ -189,7 +189,7 @@ export class Router<R extends Recipient> implements Routing<R> {
    * and nothing more.
    */
   close(subscriber: Subscriber<R>): void {
-    if (this.#receipts.has(subscriber.recipient)) { // It still gets its receipts.
+    if (this.receiptsOf(subscriber) > 0) { // It still gets its receipts.
       this.flush();
       this.#receipts.settle(subscriber.recipient);
     }
@@ -483,6 +483,11 @@ export class Router<R extends Recipient> implements Routing<R> {
   flush(): void {
     this.#coalescer.flushAll();
     this.answer();
+  }
+
+  /** Returns the number of receipts that a client still has to get. */
+  receiptsOf({ recipient }: Subscriber<R>): number {
+    return this.#receipts.count(recipient);
   }
 
   /** Sends the receipts that are due. */

@@ -7,7 +7,11 @@ import { Producers } from "../../history/producers.ts";
 import type { EventLog, LogSink } from "../../history/log.ts";
 import { MemoryLog } from "../../history/memory_log.ts";
 import { openLog } from "../../history/open_log.ts";
-import { checkHistoryOptions, type HistoryRules } from "../../history/options.ts";
+import {
+  checkHistoryOptions,
+  type HistoryOptions,
+  type HistoryRules,
+} from "../../history/options.ts";
 import type { LineConnection } from "../../net/line_connection.ts";
 import { Block, type Piece } from "../../net/piece.ts";
 import type { SubscriptionRequest } from "../../protocol/control.ts";
@@ -16,6 +20,7 @@ import { encoder } from "../../protocol/utf8.ts";
 import { HistoryGateway } from "../../relay/history_gateway.ts";
 import { HistoryRouter } from "../../relay/history_router.ts";
 import { LogProducers } from "../../relay/log_producers.ts";
+import { Delivery } from "../../relay/receipts.ts";
 import { Router } from "../../relay/router.ts";
 import type { Subscriber } from "../../relay/subscription_table.ts";
 import { utf8 } from "../support/bytes.ts";
@@ -84,6 +89,8 @@ interface Fixture extends Disposable {
   join(): Subscriber<LineConnection>;
   /** Passes events of a client on, as a block. */
   publish(source: Subscriber<LineConnection>, ...names: string[]): void;
+  /** The same with a receipt for each. */
+  confirm(source: Subscriber<LineConnection>, ...names: string[]): void;
   /** Queues what is gathered. */
   flush(): void;
 }
@@ -117,6 +124,21 @@ function open(
     onSegment: () => Promise.resolve(),
     onReopen: () => Promise.resolve(),
   }, sink);
+  const pass = (source: Subscriber<LineConnection>, names: string[], ack: string | null) => {
+    gateway.routing.begin(source);
+    const bytes = utf8(names.map(lineOf).join(""));
+    const block = new Block(bytes);
+    let start = 0;
+    for (const name of names) {
+      const end = start + lineOf(name).length;
+      const from = start + '{"event":"'.length;
+      const route = router.routes.find(bytes, from, from + name.length);
+      const delivery = ack === null ? null : new Delivery(ack, null);
+      gateway.routing.pass(route, { block, start, end }, false, delivery, false);
+      start = end;
+    }
+    gateway.routing.end(false);
+  };
   let lastId = 0;
   return {
     gateway,
@@ -127,20 +149,8 @@ function open(
       gateway.greet(subscriber, { ack: false, offsets: true });
       return subscriber;
     },
-    publish(source, ...names) {
-      gateway.routing.begin(source);
-      const bytes = utf8(names.map(lineOf).join(""));
-      const block = new Block(bytes);
-      let start = 0;
-      for (const name of names) {
-        const end = start + lineOf(name).length;
-        const from = start + '{"event":"'.length;
-        const route = router.routes.find(bytes, from, from + name.length);
-        gateway.routing.pass(route, { block, start, end }, false, null, false);
-        start = end;
-      }
-      gateway.routing.end(false);
-    },
+    publish: (source, ...names) => pass(source, names, null),
+    confirm: (source, ...names) => pass(source, names, "receipt"),
     flush: () => router.flush(),
     [Symbol.dispose]: () => gateway.stop(),
   };
@@ -410,12 +420,12 @@ async function tryRequests(random: (below: number) => number): Promise<void> {
   assertEquals(model.next(), undefined);
 }
 
-/** A history whose clients receive what is on the disk, in a folder whose syncs wait for a test. */
-async function openSyncedFirst(): Promise<
+/** A history in a folder whose syncs wait for a test. By default, so do clients. */
+async function openHeld(options: HistoryOptions = { sync: "always" }): Promise<
   { fixture: Fixture; folder: MemoryFolder; sync(): void }
 > {
   const folder = new MemoryFolder();
-  const rules = checkHistoryOptions({ folder: "memory", sync: "always" });
+  const rules = checkHistoryOptions({ folder: "memory", ...options });
   const { log } = await openLog(folder, rules);
   const syncs: (() => void)[] = [];
   folder.onSync = () => new Promise((resolve) => syncs.push(resolve));
@@ -423,7 +433,7 @@ async function openSyncedFirst(): Promise<
 }
 
 Deno.test("HistoryGateway with sync always passes events on when they are on the disk", async () => {
-  const { fixture, folder, sync } = await openSyncedFirst();
+  const { fixture, folder, sync } = await openHeld();
   const { gateway } = fixture;
   const [one, two] = [fixture.join(), fixture.join()];
   fixture.publish(one, "a", "b");
@@ -450,7 +460,7 @@ Deno.test("HistoryGateway with sync always passes events on when they are on the
 });
 
 Deno.test("HistoryGateway with sync always passes events on without offsets when the disk fails", async () => {
-  const { fixture, folder, sync } = await openSyncedFirst();
+  const { fixture, folder, sync } = await openHeld();
   const { gateway, log } = fixture;
   const one = fixture.join();
   fixture.publish(one, "a");
@@ -469,5 +479,30 @@ Deno.test("HistoryGateway with sync always passes events on without offsets when
   fixture.publish(one, "d");
   await until(() => log.synced === 1);
   assertMatch(textOf(one), /"c".*\n\{"offset":1,"event":"d".*\n$/);
+  await gateway.stop();
+});
+
+Deno.test("HistoryGateway lets a client wait of which very many receipts wait for the disk", async () => {
+  const { fixture, folder, sync } = await openHeld({ keep: ["kept"] });
+  const { gateway } = fixture;
+  const [one, two] = [fixture.join(), fixture.join()];
+  const isWaiting = (client: Subscriber<LineConnection>) => gateway.whenPassed(client) !== null;
+  const receiptsOf = (client: Subscriber<LineConnection>) =>
+    textOf(client).split('"receipt"').length - 1;
+  fixture.confirm(one, "kept");
+  for (let i = 1; i < 9999; i++) fixture.confirm(one, "other");
+  assertEquals([isWaiting(one), receiptsOf(one)], [false, 0]);
+  fixture.confirm(one, "other");
+  fixture.confirm(two, ...Array(10_000).fill("other"));
+  fixture.flush();
+  assertEquals([isWaiting(one), isWaiting(two), receiptsOf(two)], [true, false, 10_000]);
+  const passed = gateway.whenPassed(one);
+  await until(() => {
+    sync();
+    return fixture.log.synced === 1;
+  });
+  await passed;
+  assertEquals([isWaiting(one), receiptsOf(one)], [false, 10_000]);
+  folder.onSync = () => Promise.resolve();
   await gateway.stop();
 });
