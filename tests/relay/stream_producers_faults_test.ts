@@ -1,7 +1,6 @@
 // Clients that are counted over the relays of a cluster, while one of these, or the stream, fails.
 
 import { assertEquals } from "@std/assert/equals";
-import type { HistoryOptions } from "../../history/options.ts";
 import { ProducerTable } from "../../history/producer_table.ts";
 import { encodeStreamBlock } from "../../history/stream_format.ts";
 import { TableStore } from "../../history/table_store.ts";
@@ -25,8 +24,14 @@ interface Answer {
   readonly exact: boolean;
 }
 
-async function start(relays = 2, history: HistoryOptions = {}): Promise<TestCluster> {
-  const cluster = new TestCluster(relays, { history: { keep: ["kept"], ...history } });
+async function start(relays = 2, maxBytes?: number): Promise<TestCluster> {
+  const cluster = new TestCluster(0, { history: { keep: ["kept"] } });
+  const { stream } = cluster.hub;
+  if (maxBytes !== undefined) {
+    stream.exists = true;
+    stream.settings = { ...stream.settings, maxBytes };
+  }
+  for (let i = 0; i < relays; i++) cluster.add();
   for (const relay of cluster.relays) await relay.ready;
   return cluster;
 }
@@ -230,7 +235,7 @@ Deno.test("A client that goes on before it is answered does not lose its count",
 });
 
 Deno.test("A client that was forgotten and comes back at once is owned for its last attempt", async () => {
-  await using cluster = await start(2, { keepBytes: 65_536 });
+  await using cluster = await start(2, 65_536); // with room for 16 producers
   await using first = await connect(cluster, 0, { attempt: 1 });
   await first.send(event(1));
   await first.sees(acked(1));
@@ -245,7 +250,7 @@ Deno.test("A client that was forgotten and comes back at once is owned for its l
 });
 
 Deno.test("A client whose claim was forgotten does not wait for ever", async () => {
-  await using cluster = await start(2, { keepBytes: 65_536 });
+  await using cluster = await start(2, 65_536); // with room for 16 producers
   await using first = await connect(cluster, 0, { attempt: 1 });
   await first.send(event(1));
   await first.sees(acked(1));
