@@ -114,7 +114,7 @@ export class DiskLog implements EventLog {
   readonly #segments: Segment[];
   /** The latest events. */
   #tail: MemoryLog;
-  /** The offset up to which events have become too old. */
+  /** The offset up to which events on the disk have become too old. */
   #expired = 0;
   #isExpiring = false;
   #file: LogFile | null;
@@ -511,7 +511,8 @@ export class DiskLog implements EventLog {
     if (this.#rules.keepAge === Infinity || this.#isExpiring) return;
     this.#isExpiring = true;
     this.since(now - this.#rules.keepAge).then((offset) => {
-      this.#expired = Math.max(this.#expired, offset - 1);
+      // Others may be lost yet, and their offsets given to later events.
+      this.#expired = Math.max(this.#expired, Math.min(offset - 1, this.synced));
     }).catch(() => {}).finally(() => this.#isExpiring = false);
   }
 

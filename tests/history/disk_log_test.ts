@@ -11,6 +11,7 @@ import { DiskFolder } from "../../history/log_folder.ts";
 import { openLog } from "../../history/open_log.ts";
 import { checkHistoryOptions, type HistoryOptions } from "../../history/options.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
+import { Clock } from "../support/clock.ts";
 import { TempFolder } from "../support/folder.ts";
 import { MemoryFile, MemoryFolder } from "../support/memory_folder.ts";
 import { randomsFrom } from "../support/random.ts";
@@ -241,6 +242,36 @@ Deno.test("DiskLog goes on in a new epoch after the disk has failed, with all th
     assertEquals([next.epoch, next.throughOf(epoch)], [log.epoch, 10]);
     await next.close();
   }
+});
+
+Deno.test("DiskLog keeps what follows events that became too old while the disk took none", async () => {
+  using clock = new Clock();
+  const folder = new MemoryFolder();
+  const { log } = await open(folder, { keepAge: 60_000 });
+  add(log, 1, 10);
+  await synced(log);
+  folder.fault = () => "no space";
+  add(log, 11, 1000);
+  await until(() => log.isBroken);
+  clock.advance(120_000);
+  // The time at which events were written is that of the system.
+  const now = Date.now;
+  Date.now = () => now() + 120_000;
+  try {
+    log.expire(performance.now());
+    await until(() => log.first > 1);
+  } finally {
+    Date.now = now;
+  }
+  assertEquals([log.first, log.head, log.events], [11, 1000, 990]);
+  folder.fault = () => null;
+  await until(() => !log.isBroken);
+  assertEquals([log.first, log.head, log.events, log.evicted], [11, 10, 0, 10]);
+  add(log, 11, 30);
+  await synced(log);
+  assertEquals([log.first, log.events], [11, 20]);
+  assertEquals(await numbersOf(log), upTo(30, 11));
+  await log.close();
 });
 
 Deno.test("DiskLog lets senders wait while the disk is slow", async () => {
