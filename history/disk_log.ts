@@ -37,7 +37,7 @@ const MIN_SEGMENTS = 16;
 /** Most bytes of events in one write, unless a single block of memory has more. */
 const WRITE_BYTES = 1_048_576;
 
-/** Bytes of the latest events that stay in memory. More than may wait to be written. */
+/** Bytes of the latest events that stay in memory, unless more are not on the disk yet. */
 const TAIL_BYTES = 33_554_432;
 
 /** Bytes that wait to be written, from which senders wait. */
@@ -166,7 +166,9 @@ export class DiskLog implements EventLog {
 
   #newTail(head: number): MemoryLog {
     const limits = { keepAge: Infinity, keepCount: Infinity, keepBytes: TAIL_BYTES };
-    return new MemoryLog(limits, head, false);
+    const tail = new MemoryLog(limits, head, false);
+    tail.needed = head + 1; // What is not on the disk can be read nowhere else.
+    return tail;
   }
 
   /** Makes sure that events can be added. */
@@ -342,6 +344,7 @@ export class DiskLog implements EventLog {
     if (segment.since === Infinity) segment.since = at;
     this.#waiting -= bytes;
     this.synced = first + events - 1;
+    this.#tail.needed = this.synced + 1;
     clearTimeout(this.#watchdog);
     this.#watchdog = undefined;
     if (!this.isFull) this.#relieve();

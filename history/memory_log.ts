@@ -47,6 +47,8 @@ export class MemoryLog implements EventLog {
   readonly isFull = false;
   head: number;
   bytes = 0;
+  /** The least offset of an event that is needed: too many bytes drop none from there on. */
+  needed = Infinity;
 
   readonly #limits: LogLimits;
   readonly #blockBytes: number;
@@ -174,7 +176,8 @@ export class MemoryLog implements EventLog {
     let begin = 0;
     while (begin < entries.length) {
       const { block } = entries[begin]!;
-      const isExcess = this.bytes > this.#limits.keepBytes && begin < entries.length - 1;
+      const isExcess = this.bytes > this.#limits.keepBytes && begin < entries.length - 1 &&
+        block.last < this.needed;
       if (!isExcess && block.last >= this.first) break;
       this.#dropped = Math.max(this.#dropped, block.last);
       this.bytes -= block.size;

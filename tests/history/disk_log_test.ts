@@ -274,6 +274,36 @@ Deno.test("DiskLog keeps what follows events that became too old while the disk 
   await log.close();
 });
 
+Deno.test("DiskLog keeps a line that is longer than what stays in memory, and all that come with it", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  const faults: string[] = [];
+  log.watch({
+    onSynced() {},
+    onSegment: () => Promise.resolve(),
+    onReopen: () => Promise.resolve(),
+    onBroken: (fault) => faults.push(fault),
+    onMended() {},
+  });
+  let release = () => {};
+  folder.onSync = () => new Promise((resolve) => release = resolve);
+  add(log, 1, 2);
+  add(log, 3, 3, 34_000_000);
+  add(log, 4, 5);
+  assertEquals(await numbersOf(log), upTo(5)); // Clients read events before the disk has them.
+  folder.onSync = () => Promise.resolve();
+  await until(() => {
+    release();
+    return log.synced === 5 || faults.length > 0;
+  });
+  assertEquals(faults, []);
+  assertEquals(await numbersOf(log), upTo(5));
+  await log.close();
+  const { log: next } = await open(folder);
+  assertEquals(await numbersOf(next), upTo(5));
+  await next.close();
+});
+
 Deno.test("DiskLog lets senders wait while the disk is slow", async () => {
   const folder = new MemoryFolder();
   const { log } = await open(folder);
