@@ -510,13 +510,19 @@ export class DiskLog implements EventLog {
     return segments.reduce((sum, { size }) => sum + size, this.#waiting);
   }
 
-  expire(now: number): void {
+  /** Resolves when the events that have become too old are dropped, as far as they can be found. */
+  async expire(now: number): Promise<void> {
     if (this.#rules.keepAge === Infinity || this.#isExpiring) return;
     this.#isExpiring = true;
-    this.since(now - this.#rules.keepAge).then((offset) => {
+    try {
+      const offset = await this.since(now - this.#rules.keepAge);
       // Others may be lost yet, and their offsets given to later events.
       this.#expired = Math.max(this.#expired, Math.min(offset - 1, this.synced));
-    }).catch(() => {}).finally(() => this.#isExpiring = false);
+    } catch {
+      // The next attempt may succeed.
+    } finally {
+      this.#isExpiring = false;
+    }
   }
 
   /** Waits until everything is on the disk and nothing is being read, and notes that the relay has ended in order. */

@@ -43,6 +43,8 @@ export async function openHistory(rules: HistoryRules): Promise<OpenHistory> {
   const { keepLast } = rules;
   const keepsLast = keepLast.length > 0;
   const lastValues = keepsLast ? await openLast(folder, log, keepLast) : new LastValues();
+  // After the last events of names, which have no age, and before anyone reads.
+  await log.expire(performance.now());
   return {
     log,
     lastValues,
