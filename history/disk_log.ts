@@ -49,8 +49,21 @@ const FULL_BYTES_SYNCED_FIRST = WRITE_BYTES;
 /** How long senders wait for the disk, in milliseconds. */
 const MAX_WAIT_MS = 5000;
 
-/** Interval between attempts to go on after a failure, in milliseconds. */
+/**
+ * Interval between attempts to go on after a failure, in milliseconds. It doubles each time that
+ * events are kept again, up to the maximum, since clients are closed then, and a new epoch begins.
+ */
 const RETRY_MS = 1000;
+const MAX_RETRY_MS = 60_000;
+
+/** Bytes of events that the disk has to take for the interval to be the shortest one again. */
+const STEADY_BYTES = 4_194_304;
+
+/** Bytes that the disk has to take as a trial before events are kept again. */
+const TRIAL_BYTES = 524_288;
+
+/** Most random bytes at a time. */
+const RANDOM_BYTES = 65_536;
 
 /**
  * Bytes of parts of files that stay in memory for further readers. Most parts have 64 KiB, but one
@@ -141,6 +154,9 @@ export class DiskLog implements EventLog {
   #room: PromiseWithResolvers<void> | null = null;
   #watchdog: ReturnType<typeof setTimeout> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #retryMs = RETRY_MS;
+  /** Bytes of events that were written since the last failure, or the start. */
+  #steadyBytes = 0;
   #mending: Promise<void> | null = null;
   readonly #cache = new BlockCache(CACHE_BYTES);
   /** What is being read from files. */
@@ -343,6 +359,8 @@ export class DiskLog implements EventLog {
     segment.size = file.size;
     if (segment.since === Infinity) segment.since = at;
     this.#waiting -= bytes;
+    this.#steadyBytes += bytes;
+    if (this.#steadyBytes >= STEADY_BYTES) this.#retryMs = RETRY_MS;
     this.synced = first + events - 1;
     this.#tail.needed = this.synced + 1;
     clearTimeout(this.#watchdog);
@@ -415,7 +433,7 @@ export class DiskLog implements EventLog {
     this.#relieve();
     if (isNew) this.#sink?.onBroken(error.message);
     if (!this.#isClosed) {
-      this.#retry = setTimeout(() => this.#mending = this.#mend(), RETRY_MS);
+      this.#retry = setTimeout(() => this.#mending = this.#mend(), this.#retryMs);
     }
   }
 
@@ -426,16 +444,7 @@ export class DiskLog implements EventLog {
   async #mend(): Promise<void> {
     while (this.#running) await this.#running;
     try {
-      const last = this.#segments.at(-1)!;
-      this.#file ??= await this.#folder.file(last.name);
-      await this.#file.truncate(last.size);
-      this.#file.close();
-      this.#file = null;
-      const before = withEpoch(this.#before, { epoch: this.epoch, offset: this.synced });
-      const epoch = randomId(4);
-      await this.#beginSegment(this.#startOf(epoch, before, this.synced + 1));
-      this.epoch = epoch;
-      this.#before = before;
+      await this.#tryDisk();
       this.#written = this.synced;
       this.#waiting = 0;
       this.#block = null;
@@ -443,11 +452,41 @@ export class DiskLog implements EventLog {
       this.#tail = this.#newTail(this.synced);
       this.#cache.clear();
       await this.#sink?.onReopen();
+      const before = withEpoch(this.#before, { epoch: this.epoch, offset: this.synced });
+      const epoch = randomId(4);
+      await this.#beginSegment(this.#startOf(epoch, before, this.synced + 1));
+      // Only now, so that each failure begins one epoch, however many attempts it takes.
+      this.epoch = epoch;
+      this.#before = before;
       this.isBroken = false;
+      this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
+      this.#steadyBytes = 0;
       this.#sink?.onMended();
     } catch (error) {
       this.#break(error as Error);
     }
+  }
+
+  /**
+   * Cuts off what is not whole, and makes sure that more events fit. Otherwise, a full disk would take
+   * the start of a segment again and again, and the next events never.
+   */
+  async #tryDisk(): Promise<void> {
+    const last = this.#segments.at(-1)!;
+    const file = this.#file ??= await this.#folder.file(last.name);
+    await file.truncate(last.size);
+    const bytes = new Uint8Array(TRIAL_BYTES); // which no file system may compress
+    for (let at = 0; at < TRIAL_BYTES; at += RANDOM_BYTES) {
+      crypto.getRandomValues(bytes.subarray(at, at + RANDOM_BYTES));
+    }
+    try {
+      await file.append(bytes);
+      await file.sync();
+    } finally {
+      await file.truncate(last.size);
+    }
+    file.close();
+    this.#file = null;
   }
 
   // Reading
@@ -547,10 +586,16 @@ export class DiskLog implements EventLog {
   }
 }
 
-/** Returns the epochs before another one, of which the last ended at a position. */
+/**
+ * Returns the epochs before another one, of which the last ended at a position. If they are too many,
+ * the first one that has no event of its own is left out, or else the first one.
+ */
 export function withEpoch(
   before: readonly HistoryPosition[],
   last: HistoryPosition,
 ): readonly HistoryPosition[] {
-  return [...before, last].slice(-MAX_EPOCHS);
+  const epochs = [...before, last];
+  if (epochs.length <= MAX_EPOCHS) return epochs;
+  const empty = epochs.findIndex(({ offset }, i) => offset === (epochs[i - 1]?.offset ?? 0));
+  return epochs.toSpliced(Math.max(0, empty), 1);
 }

@@ -42,7 +42,7 @@ export const FORMAT_VERSION = 1;
 /** The longest line about a segment, a block or the end, in bytes. */
 export const MAX_HEAD_BYTES = 8192;
 
-/** Number of earlier epochs that a segment knows. */
+/** Number of earlier epochs that a segment knows, see `withEpoch()`. */
 export const MAX_EPOCHS = 64;
 
 /** The start of the head of a block, which follows the end of a line. */

@@ -10,6 +10,7 @@ import type { EventLog, LogSink } from "../../history/log.ts";
 import { DiskFolder } from "../../history/log_folder.ts";
 import { openLog } from "../../history/open_log.ts";
 import { checkHistoryOptions, type HistoryOptions } from "../../history/options.ts";
+import { decodeSegmentHead } from "../../history/segment_format.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { Clock } from "../support/clock.ts";
 import { TempFolder } from "../support/folder.ts";
@@ -302,6 +303,150 @@ Deno.test("DiskLog keeps a line that is longer than what stays in memory, and al
   const { log: next } = await open(folder);
   assertEquals(await numbersOf(next), upTo(5));
   await next.close();
+});
+
+/** Attempts to keep events again, which are made when a test says so, until it is disposed of. */
+class Retries implements Disposable {
+  readonly #setTimeout = globalThis.setTimeout;
+  #attempt: (() => void) | null = null;
+  /** How long each attempt would have waited, in milliseconds. */
+  readonly waits: number[] = [];
+
+  constructor() {
+    globalThis.setTimeout = ((callback: () => void, ms = 0) => {
+      if (ms < 1000) return this.#setTimeout.call(globalThis, callback, ms);
+      this.#attempt = callback;
+      this.waits.push(ms);
+      return 0;
+    }) as typeof setTimeout;
+  }
+
+  /** Makes the attempt. */
+  async next(): Promise<void> {
+    await until(() => this.#attempt !== null);
+    const attempt = this.#attempt!;
+    this.#attempt = null;
+    attempt();
+  }
+
+  [Symbol.dispose](): void {
+    globalThis.setTimeout = this.#setTimeout;
+  }
+}
+
+/** Notes what a log tells, but for what it has kept. */
+function newsOf(log: EventLog, onReopen: () => Promise<void> = () => Promise.resolve()): string[] {
+  const news: string[] = [];
+  log.watch({
+    onSynced() {},
+    onSegment: () => Promise.resolve(),
+    onReopen,
+    onBroken: (fault) => news.push(fault),
+    onMended: () => news.push("mended"),
+  });
+  return news;
+}
+
+Deno.test("DiskLog goes on only when the disk has room for more than the start of a file", async () => {
+  using retries = new Retries();
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  const news = newsOf(log);
+  const { epoch } = log;
+  folder.capacity = 200_000;
+  let count = 0;
+  let bytes = 0;
+  while (!log.isBroken) {
+    ({ bytes } = folder);
+    add(log, ++count, count, 15_000);
+    await until(() => log.isBroken || log.synced === count);
+  }
+  for (let k = 0; k < 3; k++) {
+    await retries.next();
+    await until(() => retries.waits.length === k + 2);
+    assertEquals([log.isBroken, log.epoch, news], [true, epoch, ["no space"]]);
+    assertEquals(folder.bytes, bytes); // The trial is removed again.
+  }
+  folder.capacity = 2_000_000;
+  await retries.next();
+  await until(() => !log.isBroken);
+  assertEquals(retries.waits, [1000, 1000, 1000, 1000]);
+  assertEquals([news, log.throughOf(epoch)], [["no space", "mended"], count - 1]);
+  add(log, count);
+  await synced(log);
+  assertEquals(await numbersOf(log), upTo(count));
+  await log.close();
+});
+
+Deno.test("DiskLog waits longer after each failure, until the disk has taken some MiB", async () => {
+  using retries = new Retries();
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  const fail = async () => {
+    folder.fault = (operation) => operation === "append" ? "no space" : null;
+    add(log, 1);
+    await until(() => log.isBroken);
+    folder.fault = () => null;
+    await retries.next();
+    await until(() => !log.isBroken);
+  };
+  for (let k = 0; k < 8; k++) await fail();
+  assertEquals(retries.waits, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
+  add(log, 1, 4, 1_100_000);
+  await synced(log);
+  await fail();
+  assertEquals(retries.waits.at(-1), 1000);
+  await log.close();
+});
+
+Deno.test("DiskLog begins one epoch for each failure, however many attempts it takes", async () => {
+  using retries = new Retries();
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  let isReadable = false;
+  const news = newsOf(log, () => isReadable ? Promise.resolve() : Promise.reject(new Error("EIO")));
+  add(log, 1, 10);
+  await synced(log);
+  const { epoch } = log;
+  folder.fault = () => "no space";
+  add(log, 11);
+  await until(() => log.isBroken);
+  folder.fault = () => null;
+  for (let k = 0; k < 3; k++) {
+    await retries.next();
+    await until(() => retries.waits.length === k + 2);
+    assertEquals([log.epoch, log.throughOf(epoch)], [epoch, 10]);
+  }
+  isReadable = true;
+  await retries.next();
+  await until(() => !log.isBroken);
+  assertEquals([news, log.throughOf(epoch)], [["no space", "mended"], 10]);
+  await log.close();
+  const [, last] = [...folder.files.values()];
+  const found = decodeSegmentHead(last!.bytes);
+  assertEquals(found?.head.before, [{ epoch, offset: 10 }]);
+});
+
+Deno.test("DiskLog knows the epochs of its events after any number of crashes without one", async () => {
+  let folder = new MemoryFolder();
+  const epochs: string[] = [];
+  for (let i = 1; i <= 3; i++) {
+    const { log } = await open(folder);
+    epochs.push(log.epoch);
+    add(log, i);
+    await synced(log);
+    folder = folder.crash();
+    await log.close();
+  }
+  let latest = "";
+  for (let k = 0; k < 70; k++) {
+    const { log } = await open(folder);
+    assertEquals(epochs.map((epoch) => log.throughOf(epoch)), [1, 2, 3]);
+    if (latest) assertEquals(log.throughOf(latest), 3);
+    latest = log.epoch;
+    folder = folder.crash();
+    await log.close();
+  }
 });
 
 Deno.test("DiskLog lets senders wait while the disk is slow", async () => {

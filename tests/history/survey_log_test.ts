@@ -194,7 +194,9 @@ Deno.test("surveyLog() follows the epochs of a log that was damaged and cut", as
   }
   const { found, epoch, before, isClosed, last } = await survey(folder);
   assertEquals([found, epoch, isClosed, last], [[], epochs.at(-1)!, false, 235]);
-  assertEquals(before.map(({ epoch }) => epoch), epochs.slice(-65, -1));
+  // The first ones without an event are left out.
+  const expected = epochs.slice(0, -1).filter((_, i) => i % 3 !== 1 || i > 13);
+  assertEquals(before.map(({ epoch }) => epoch), expected);
 });
 
 Deno.test("surveyLog() refuses what is no log, and says what to do", async () => {

@@ -11,12 +11,19 @@ export class MemoryFolder implements LogFolder {
   readonly path = "memory";
   readonly files = new Map<string, MemoryFile>();
   isOpen = false;
+  /** Bytes for which the disk has room. */
+  capacity = Infinity;
   /** Returns why an operation fails, or `null`. */
   fault: (operation: "append" | "sync" | "create") => string | null = () => null;
   /** Called before each sync. */
   onSync: () => Promise<void> = () => Promise.resolve();
   /** Number of syncs. */
   syncs = 0;
+
+  /** The size of all files, in bytes. */
+  get bytes(): number {
+    return this.files.values().reduce((sum, { bytes }) => sum + bytes.length, 0);
+  }
 
   open(): Promise<void> {
     return Promise.resolve();
@@ -71,9 +78,10 @@ export class MemoryFolder implements LogFolder {
         return file.bytes.length;
       },
       append: (bytes) => {
-        const fault = this.fault("append");
+        const room = this.capacity - this.bytes;
+        const fault = this.fault("append") ?? (bytes.length > room ? "no space" : null);
         // A disk that fills up takes a part.
-        const part = fault === null ? bytes : bytes.subarray(0, bytes.length / 2);
+        const part = fault === null ? bytes : bytes.subarray(0, Math.min(room, bytes.length / 2));
         const all = new Uint8Array(file.bytes.length + part.length);
         all.set(file.bytes);
         all.set(part, file.bytes.length);
