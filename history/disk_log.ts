@@ -534,9 +534,16 @@ export class DiskLog implements EventLog {
     const at = Date.now() - (performance.now() - time);
     const segments = this.#segments;
     const i = Math.max(0, lowest(segments.length, (k) => segments[k]!.since > at) - 1);
-    const offset = segments[i] && await this.#reading(segments[i].offsetAt(at));
-    const found = offset ?? segments[i + 1]?.first ?? this.#tail.since(time);
-    return Math.max(this.first, Math.min(found, this.head + 1));
+    const segment = segments[i];
+    // Before the wait, in which files may be dropped and begun.
+    const later = segments[i + 1]?.first ?? this.#tail.since(time);
+    try {
+      const offset = segment && await this.#reading(segment.offsetAt(at));
+      return Math.max(this.first, Math.min(offset ?? later, this.head + 1));
+    } catch (error) {
+      if (segments.includes(segment!)) throw error;
+      return this.since(time); // It has just been dropped.
+    }
   }
 
   look(): null {

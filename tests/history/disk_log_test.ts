@@ -786,3 +786,38 @@ Deno.test("DiskLog finds events by their age, also after a file whose first bloc
   assertEquals(await next.since(performance.now() - 3_600_000), 1);
   await next.close();
 });
+
+Deno.test("DiskLog finds events by their age while it drops files", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder, { keepBytes: 1_048_576 });
+  const now = Date.now;
+  let count = 0;
+  /** Adds an event of about half a file. */
+  const addHalf = async () => {
+    add(log, ++count, count, 30_000);
+    await synced(log);
+  };
+  /** Asks, and adds events until a file is dropped before it can be opened. */
+  const sinceWhileDropping = async (time: number): Promise<number> => {
+    const openFile = folder.file.bind(folder);
+    const { promise: mayOpen, resolve } = Promise.withResolvers<void>();
+    folder.file = (name) => mayOpen.then(() => openFile(name));
+    const found = log.since(time);
+    const { first } = log;
+    while (log.first === first) await addHalf();
+    folder.file = openFile;
+    resolve();
+    return await found;
+  };
+  while (count < 10) await addHalf();
+  try {
+    Date.now = () => now() + 60_000;
+    const young = count + 1; // It begins a file.
+    while (folder.files.size < 16) await addHalf();
+    assertEquals(await sinceWhileDropping(performance.now() - 30_000), young);
+    assertEquals(await sinceWhileDropping(performance.now() - 3_600_000), log.first);
+  } finally {
+    Date.now = now;
+  }
+  await log.close();
+});
