@@ -537,13 +537,24 @@ export class DiskLog implements EventLog {
     const segment = segments[i];
     // Before the wait, in which files may be dropped and begun.
     const later = segments[i + 1]?.first ?? this.#tail.since(time);
+    const least = this.#leastSince(time);
     try {
       const offset = segment && await this.#reading(segment.offsetAt(at));
-      return Math.max(this.first, Math.min(offset ?? later, this.head + 1));
+      return Math.max(this.first, Math.min(Math.max(offset ?? later, least), this.head + 1));
     } catch (error) {
       if (segments.includes(segment!)) throw error;
       return this.since(time); // It has just been dropped.
     }
+  }
+
+  /**
+   * Returns an offset before which all events were added before a time, as far as this relay knows by
+   * itself. The times in the files are wrong if the clock was wrong, and ahead after it was ahead.
+   */
+  #leastSince(time: number): number {
+    const found = this.#tail.since(time);
+    if (found > this.#tail.first) return found;
+    return this.#segments.findLast(({ begun }) => begun < time)?.first ?? 0;
   }
 
   look(): null {

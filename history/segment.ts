@@ -41,6 +41,8 @@ export class Segment {
   size: number;
   /** When its first block was written, in milliseconds since 1970; `Infinity` without one. */
   since = Infinity;
+  /** When it was begun or opened, by `performance.now()`. The events before it are older. */
+  readonly begun: number = performance.now();
   readonly #folder: LogFolder;
   readonly #index: Index;
   #looking: Promise<void> | null = null;

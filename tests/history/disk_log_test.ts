@@ -821,3 +821,47 @@ Deno.test("DiskLog finds events by their age while it drops files", async () => 
   }
   await log.close();
 });
+
+Deno.test("DiskLog drops what is too old after the clock was a year ahead, also after a restart", async () => {
+  using clock = new Clock();
+  const folder = new MemoryFolder();
+  const options = { keepAge: 60_000, keepBytes: 1_048_576 };
+  const { log } = await open(folder, options);
+  add(log, 1, 5);
+  await synced(log);
+  const now = Date.now;
+  try {
+    Date.now = () => now() + 365 * 86_400_000;
+    add(log, 6);
+    await synced(log);
+  } finally {
+    Date.now = now;
+  }
+  add(log, 7, 10);
+  await synced(log);
+  clock.advance(120_000);
+  add(log, 11, 20);
+  await synced(log);
+  await log.expire(performance.now());
+  assertEquals([log.first, log.events], [11, 10]);
+  while (folder.files.size < 3) {
+    add(log, log.head + 1, log.head + 1, 20_000);
+    await synced(log);
+  }
+  await log.close();
+  const { log: next } = await open(folder, options);
+  const { head } = next;
+  await next.expire(performance.now());
+  assertEquals(next.first, 1); // They may be young, as far as it can know.
+  clock.advance(120_000);
+  await next.expire(performance.now());
+  assertLess(next.events, 4); // Those of the last file are left.
+  add(next, head + 1, head + 3);
+  await synced(next);
+  clock.advance(120_000);
+  add(next, head + 4, head + 5);
+  await synced(next);
+  await next.expire(performance.now());
+  assertEquals([next.first, next.events], [head + 4, 2]);
+  await next.close();
+});
