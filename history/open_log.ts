@@ -15,8 +15,8 @@ import { decodeProducers, FORMAT_VERSION, itemAt, MAX_HEAD_BYTES } from "./segme
 import { scanSegment } from "./segment_scan.ts";
 
 /**
- * Size of a segment per producer that it may have to name, in bytes: about four times the length of its
- * count. Other segments would be full of counts.
+ * Size of a segment per producer that it may have to name, in bytes: at least twice the length of its
+ * count, and mostly eight times. Other segments would be full of counts.
  */
 const BYTES_PER_PRODUCER = 256;
 

@@ -33,6 +33,7 @@ import { concat } from "@std/bytes/concat";
 import { crc32 } from "node:zlib";
 import { LF } from "../protocol/ascii.ts";
 import type { HistoryPosition } from "../protocol/history.ts";
+import { isProducerId } from "../protocol/producer.ts";
 import { decoder, encoder, NOTHING } from "../protocol/utf8.ts";
 import type { ProducerCount } from "./producers.ts";
 
@@ -148,14 +149,18 @@ interface ProducersLine {
   readonly counts: readonly [id: string, taken: number, faulted?: number][];
 }
 
-/** Returns the producers in their line, and whether others were forgotten. */
+/**
+ * Returns the producers in their line, and whether others were forgotten. Those with IDs that are no
+ * longer valid are left out: they may be far longer as JSON, and no client can come back as one of them.
+ */
 export function decodeProducers(
   line: Uint8Array,
 ): { counts: ProducerCount[]; hasForgotten: boolean } {
   if (line.length === 0) return { counts: [], hasForgotten: false };
   const { forgotten = false, counts } = JSON.parse(decoder.decode(line)) as ProducersLine;
   return {
-    counts: counts.map(([id, taken, faulted = 0]) => ({ id, taken, faulted })),
+    counts: counts.filter(([id]) => isProducerId(id))
+      .map(([id, taken, faulted = 0]) => ({ id, taken, faulted })),
     hasForgotten: forgotten,
   };
 }

@@ -1,5 +1,6 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { NO_SENDER } from "../../history/kept_block.ts";
 import { openLog } from "../../history/open_log.ts";
 import type { EventLog } from "../../history/log.ts";
@@ -288,6 +289,30 @@ Deno.test("DiskLog remembers that it has forgotten producers", async () => {
   assertEquals(found.size, 256);
   assert(found.hasForgotten);
   await Promise.all([log.close(), next.close()]);
+});
+
+Deno.test("DiskLog has room for the longest counts in each file, and drops IDs that are too long", async () => {
+  for (const [pad, known] of [["x", 256], ["\x01", 0]] as const) { // the latter as of an earlier relay
+    const folder = new MemoryFolder();
+    const { log, producers } = await open(folder, { keepBytes: 1_048_576 });
+    for (let i = 0; i < 256; i++) {
+      const id = pad.repeat(61) + `${i}`.padStart(3, "0");
+      const producer = connect(producers, id);
+      producer.taken = producer.faulted = 2 ** 52;
+      add(log, producers, id, 1);
+    }
+    await synced(log);
+    await log.close();
+    const { log: next, producers: found } = await open(folder, { keepBytes: 1_048_576 });
+    assertEquals(found.size, known);
+    const files = folder.files.size;
+    for (let i = 0; i < 50; i++) {
+      add(next, found, "p", 1);
+      await synced(next);
+    }
+    assertLessOrEqual(folder.files.size, files + 1);
+    await next.close();
+  }
 });
 
 Deno.test("DiskLog whose disk fails does not count what it could not keep", async () => {

@@ -93,6 +93,8 @@ Deno.test("Relay ignores a producer that is not valid", async () => {
       { ...first, attempt: 7, last: 7 },
       { ...first, id: "" },
       { ...first, id: "x".repeat(65) },
+      { ...first, id: "\x01".repeat(11) }, // 66 bytes as JSON
+      { ...first, id: '"'.repeat(33) },
       { ...first, id: 7 },
       { ...first, sent: -1 },
       { ...first, sent: 1.5 },
@@ -102,6 +104,14 @@ Deno.test("Relay ignores a producer that is not valid", async () => {
   ) {
     await using peer = await connect(relay, producer as Claim);
     assertFalse("producer" in await welcomeOf(peer), JSON.stringify(producer));
+  }
+});
+
+Deno.test("Relay counts for an ID of up to 64 bytes as JSON", async () => {
+  await using relay = await counting();
+  for (const id of ["x".repeat(64), "é".repeat(32), '"'.repeat(32), "\x01".repeat(10)]) {
+    await using peer = await connect(relay, { ...first, id });
+    assertEquals((await welcomeOf(peer)).producer, { taken: 0, exact: true }, id);
   }
 });
 
