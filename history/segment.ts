@@ -29,6 +29,8 @@ interface Index {
   readonly times: number[];
   /** The position up to which the file was looked through. */
   end: number;
+  /** Resolves when a look has ended that goes on now. */
+  looking: Promise<void> | null;
 }
 
 /** A file of a log. */
@@ -44,8 +46,7 @@ export class Segment {
   /** When it was begun or opened, by `performance.now()`. The events before it are older. */
   readonly begun: number = performance.now();
   readonly #folder: LogFolder;
-  readonly #index: Index;
-  #looking: Promise<void> | null = null;
+  #index: Index;
 
   constructor(folder: LogFolder, name: string, head: SegmentHead, start: number, size: number) {
     this.#folder = folder;
@@ -53,7 +54,7 @@ export class Segment {
     this.head = head;
     this.start = start;
     this.size = size;
-    this.#index = { chunks: [], times: [], end: start };
+    this.#index = newIndex(start);
   }
 
   /** The offset of its first event. */
@@ -63,20 +64,21 @@ export class Segment {
 
   /** Returns what is known of the blocks, after a look at those that are new. */
   async #indexed(): Promise<Index> {
-    if (this.#index.end < this.size) {
-      this.#looking ??= this.#look().finally(() => this.#looking = null);
-      await this.#looking;
+    const index = this.#index;
+    if (index.end < this.size) {
+      index.looking ??= this.#look(index).finally(() => index.looking = null);
+      await index.looking;
     }
-    return this.#index;
+    return index;
   }
 
-  async #look(): Promise<void> {
-    const { chunks, times } = this.#index;
+  async #look(index: Index): Promise<void> {
+    const { chunks, times } = index;
     const { size } = this;
     const file = await this.#folder.file(this.name);
     try {
-      for await (const part of scanSegment(file, this.#index.end)) {
-        if (part.kind !== "block") continue;
+      for await (const part of scanSegment(file, index.end)) {
+        if (part.kind !== "block" || part.head.events === 0) continue;
         const { head, position, end } = part;
         times.push(head.first, head.at);
         const last = head.first + head.events - 1;
@@ -88,9 +90,9 @@ export class Segment {
         } else {
           chunks.push({ first: head.first, last, position, end });
         }
-        this.#index.end = end;
+        index.end = end;
       }
-      this.#index.end = Math.max(this.#index.end, size); // What follows is damaged, or the end line.
+      index.end = Math.max(index.end, size); // What follows is damaged, or the end line.
     } finally {
       file.close();
     }
@@ -98,13 +100,23 @@ export class Segment {
 
   /** Returns events from an offset on, those before them, too, or `null` if there are none. */
   async read(offset: number): Promise<KeptBlock | null> {
-    const { chunks } = await this.#indexed();
-    const chunk = chunks[lowest(chunks.length, (i) => chunks[i]!.last >= offset)];
-    if (!chunk) return null;
+    for (let isAgain = false;; isAgain = true) {
+      const index = await this.#indexed();
+      const { chunks } = index;
+      const chunk = chunks[lowest(chunks.length, (i) => chunks[i]!.last >= offset)];
+      if (!chunk) return null;
+      const { last } = chunk; // which may grow
+      const block = toBlock(chunk, await this.#bytesOf(chunk));
+      if (block.last === last) return block;
+      if (isAgain) return block.count > 0 ? block : null;
+      if (this.#index === index) this.#index = newIndex(this.start); // It has been damaged since.
+    }
+  }
+
+  async #bytesOf({ position, end }: Chunk): Promise<Uint8Array<ArrayBuffer>> {
     const file = await this.#folder.file(this.name);
     try {
-      const { position, end } = chunk; // which may grow
-      return toBlock(chunk, await file.read(position, end - position));
+      return await file.read(position, end - position);
     } finally {
       file.close();
     }
@@ -119,14 +131,21 @@ export class Segment {
   }
 }
 
-/** Returns the events in the bytes of a chunk, which become the memory of the block. */
-function toBlock({ first }: Chunk, bytes: Uint8Array<ArrayBuffer>): KeptBlock | null {
+function newIndex(start: number): Index {
+  return { chunks: [], times: [], end: start, looking: null };
+}
+
+/**
+ * Returns the events in the bytes of a chunk, which become the memory of the block. Those after damage
+ * are missing.
+ */
+function toBlock({ first }: Chunk, bytes: Uint8Array<ArrayBuffer>): KeptBlock {
   const block = new KeptBlock(first, bytes);
   for (let at = 0; at < bytes.length;) {
     const item = itemAt(bytes, at);
-    if (item.kind !== "block") break; // It has been damaged since.
+    if (item.kind !== "block") break;
     block.add(bytes, item.start, item.linesEnd, item.head.events, NO_SENDER);
     at = item.end;
   }
-  return block.count > 0 ? block : null;
+  return block;
 }
