@@ -1,8 +1,11 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
 import { Segment } from "../../history/segment.ts";
 import { encodeBlock, encodeProducers, encodeSegmentHead } from "../../history/segment_format.ts";
 import { utf8 } from "../support/bytes.ts";
+import { Clock } from "../support/clock.ts";
 import { MemoryFolder } from "../support/memory_folder.ts";
+import { turn } from "../support/turns.ts";
 
 const HEAD = { version: 1, epoch: "e", first: 1, before: [] };
 const LINE = encodeSegmentHead(HEAD);
@@ -61,4 +64,63 @@ Deno.test("Segment finds its first event after more producers than are read at o
   await makeFile(folder, { count: 3, padding: 9, producers: encodeProducers(counts, false) });
   const block = await segmentOf(folder).read(0); // as after damage at the end of the file before
   assertEquals([block?.first, block?.last], [1, 3]);
+});
+
+/** Returns how often files are opened during an operation. */
+async function opensOf(folder: MemoryFolder, operation: () => Promise<unknown>): Promise<number> {
+  const open = folder.file;
+  let opens = 0;
+  folder.file = (name) => {
+    opens++;
+    return open.call(folder, name);
+  };
+  await operation();
+  folder.file = open;
+  return opens;
+}
+
+Deno.test("Segment finds the first event that may have been written at a time, or later", async () => {
+  const folder = new MemoryFolder();
+  const { starts, bytes } = await makeFile(folder, { count: 20, padding: 9000 });
+  const segment = segmentOf(folder);
+  for (let i = 1; i <= 20; i++) {
+    assertEquals(await segment.offsetAt(1000 * i), i);
+    assertEquals(await segment.offsetAt(1000 * i - 999), i);
+  }
+  assertEquals(await segment.offsetAt(20_001), null);
+  // Nothing is read again for another time in the same part of the file.
+  assertEquals(await opensOf(folder, () => segment.offsetAt(20_000)), 0);
+  bytes[starts[0]! + 200]! ^= 1;
+  assertEquals(await segment.offsetAt(3000), 1); // An earlier one is all right, a later one is not.
+});
+
+Deno.test("Segment lets others have their turns while it looks through a file and reads it", async () => {
+  const folder = new MemoryFolder(); // of which a read takes no turn
+  await makeFile(folder, { count: 300, padding: 9 });
+  using _ = new Clock(1e6); // No slice is long enough for two blocks.
+  const segment = segmentOf(folder);
+  for (const what of ["look and read", "read"]) {
+    let turns = 0;
+    let isRead = false;
+    const count = () => {
+      turns++;
+      if (!isRead) setTimeout(count, 0);
+    };
+    count();
+    assertEquals((await segment.read(1))?.count, 300);
+    isRead = true;
+    await turn(); // so that the last timer fires
+    assertGreater(turns, 30, what);
+  }
+});
+
+Deno.test("Segment remembers where events are in 512 files, those that were used last", async () => {
+  const folder = new MemoryFolder();
+  await makeFile(folder, { count: 3, padding: 9 });
+  const segments = Array.from({ length: 513 }, () => segmentOf(folder));
+  for (const segment of segments) await segment.read(1);
+  assertEquals(await opensOf(folder, () => segments[1]!.read(1)), 1);
+  assertEquals(await opensOf(folder, () => segments[0]!.read(1)), 2); // which looks through it again
+  assertEquals(await opensOf(folder, () => segments[1]!.read(1)), 1);
+  assertEquals(await opensOf(folder, () => segments[2]!.read(1)), 2);
 });
