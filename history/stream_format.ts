@@ -21,7 +21,7 @@ import { CR, LF } from "../protocol/ascii.ts";
 import { readNumber } from "../protocol/envelope.ts";
 import type { HistoryPosition } from "../protocol/history.ts";
 import { isName } from "../protocol/names.ts";
-import { isEarlierProducerId } from "../protocol/producer.ts";
+import { isProducerId } from "../protocol/producer.ts";
 import { decoder, encoder } from "../protocol/utf8.ts";
 import {
   type EnvelopeKey,
@@ -225,7 +225,7 @@ function toEntry(row: unknown): TableEntry | null {
   const [id, attempt, owner, ownerAttempt, next, releasedAttempt, taken, faulted] = row;
   const numbers = [attempt, ownerAttempt, releasedAttempt, taken, faulted];
   const isRelay = (value: unknown) => value === null || typeof value === "string";
-  if (!isEarlierProducerId(id) || !numbers.every(isCount) || !isRelay(owner) || !isRelay(next)) {
+  if (!isProducerId(id) || !numbers.every(isCount) || !isRelay(owner) || !isRelay(next)) {
     return null;
   }
   const [isExact, isKnown] = row.slice(8).map((value) => value === true);
@@ -291,7 +291,7 @@ function decodeNotes({ disowns, ...lists }: Record<string, unknown>): ProducerNo
   const isList = (value: unknown, length: number) =>
     value === undefined || Array.isArray(value) &&
       value.every((each) =>
-        Array.isArray(each) && each.length === length && isEarlierProducerId(each[0]) &&
+        Array.isArray(each) && each.length === length && isProducerId(each[0]) &&
         each.slice(1).every(isCount)
       );
   if (!isList(claims, 2) || !isList(counts, 3) || !isList(releases, 5)) return null;

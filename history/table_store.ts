@@ -18,7 +18,7 @@ import type { StreamInfo, StreamPort } from "./stream_port.ts";
 /** Bytes of the stream for each producer that is known. */
 const BYTES_PER_PRODUCER = 4096;
 
-/** Number of producers in one message. Each takes about 100 bytes, and 510 at most. */
+/** Number of producers in one message. Each takes about 100 bytes. */
 const PART_ENTRIES = 512;
 
 /** Number of messages after which the table is repeated, and more for each producer. */

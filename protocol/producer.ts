@@ -17,15 +17,8 @@ const MAX_COUNT = 2 ** 52;
 
 /** Returns whether a value can be the ID of a producer: a text that takes 1 to 64 bytes as JSON. */
 export function isProducerId(value: unknown): value is string {
-  return isEarlierProducerId(value) && byteLength(JSON.stringify(value)) - 2 <= MAX_ID_BYTES;
-}
-
-/**
- * Returns whether a value could be the ID of a producer in a relay of before: a text of 1 to 64 bytes,
- * which may take six times as many as JSON.
- */
-export function isEarlierProducerId(value: unknown): value is string {
-  return typeof value === "string" && value !== "" && byteLength(value) <= MAX_ID_BYTES;
+  return typeof value === "string" && value !== "" &&
+    byteLength(JSON.stringify(value)) - 2 <= MAX_ID_BYTES;
 }
 
 /** What a client says of itself as a producer in its `hello`. */

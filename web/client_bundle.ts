@@ -1,6 +1,6 @@
 /**
  * The client for pages, made by `deno task bundle` of the sources with this hash:
- * 879d65c15780b3cfb14aee2702d310fee2b7683a7a5dfef988699ffc8f5db883
+ * cb981b2d4cbe259bd5a350c970c88a1b5e45484c944ae9bf62a590db57839d09
  *
  * @module
  */
