@@ -3,7 +3,9 @@
 import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
 import { useNatsTransport } from "../../cluster/nats_transport.ts";
 import type { TestNatsServer } from "./nats_server.ts";
-import { PATIENCE } from "./waiting.ts";
+
+/** How long an answer may take, in milliseconds. JetStream gives none before its servers have a leader. */
+const ANSWER_MS = 2000;
 
 /** The configuration of a server with JetStream, which keeps its files for its next start. */
 export const JETSTREAM = 'jetstream { store_dir: "js" }\n';
@@ -28,7 +30,7 @@ export async function askNats(
   useNatsTransport();
   const client = await NatsConnectionImpl.connect({ servers: `127.0.0.1:${server.port}` });
   try {
-    const answer = await client.request(subject, data, { timeout: PATIENCE });
+    const answer = await client.request(subject, data, { timeout: ANSWER_MS });
     return answer.json();
   } finally {
     await client.close();
