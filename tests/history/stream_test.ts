@@ -604,7 +604,7 @@ Deno.test("StreamWriter spreads what it says of many producers over blocks that 
   stream.exists = true;
   const { writer } = writerTo(stream);
   const producers = Array.from({ length: 500 }, (_, i) => ({
-    id: `"${i}"`.padEnd(64, '"'),
+    id: `"${i}"`.padEnd(32, '"'),
     faulted: 0,
   }));
   for (const producer of producers) {
