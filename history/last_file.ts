@@ -9,6 +9,7 @@ import { crc32 } from "node:zlib";
 import type { DiskLog } from "./disk_log.ts";
 import { type KeptBlock, NO_SENDER } from "./kept_block.ts";
 import { LastValues } from "./last_values.ts";
+import { LAST_FILE } from "./log_files.ts";
 import { type LogFolder, openIfThere } from "./log_folder.ts";
 import { NameFilter } from "./name_filter.ts";
 import {
@@ -22,9 +23,6 @@ import {
 } from "./segment_format.ts";
 import { scanSegment } from "./segment_scan.ts";
 import { stamp, unstamp } from "./stamped_lines.ts";
-
-/** The name of the file. */
-export const LAST_FILE = "last.ndjson";
 
 /** Bytes of events that are written at a time. */
 const PART_BYTES = 262_144;

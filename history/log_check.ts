@@ -7,8 +7,7 @@
 
 import { LF } from "../protocol/ascii.ts";
 import { countLines } from "./extract.ts";
-import { LAST_FILE } from "./last_file.ts";
-import { firstOf, foreignAmong, readHead, segmentsAmong } from "./log_files.ts";
+import { firstOf, foreignAmong, LAST_FILE, readHead, segmentsAmong } from "./log_files.ts";
 import { type LogFile, type LogFolder, openIfThere } from "./log_folder.ts";
 import { type BlockHead, FORMAT_VERSION, MAX_EPOCHS, type SegmentHead } from "./segment_format.ts";
 import { type FoundPart, scanSegment } from "./segment_scan.ts";

@@ -4,9 +4,11 @@
  * @module
  */
 
-import { LAST_FILE } from "./last_file.ts";
 import { DAMAGED, LOCK, type LogFile } from "./log_folder.ts";
 import { decodeSegmentHead, MAX_HEAD_BYTES, type SegmentHead } from "./segment_format.ts";
+
+/** The name of the file with the last events of names. */
+export const LAST_FILE = "last.ndjson";
 
 /** Number of digits of the names of segments, which are the offset of the first event. */
 const DIGITS = 20;

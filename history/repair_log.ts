@@ -10,7 +10,6 @@
 import { randomId } from "../protocol/random_id.ts";
 import { countOf } from "../protocol/units.ts";
 import { withEpoch } from "./disk_log.ts";
-import { LAST_FILE } from "./last_file.ts";
 import {
   type CheckedPart,
   checkLastFile,
@@ -23,7 +22,7 @@ import {
   type SegmentEnd,
   type SegmentStart,
 } from "./log_check.ts";
-import { nameAside } from "./log_files.ts";
+import { LAST_FILE, nameAside } from "./log_files.ts";
 import { type LogFolder, openIfThere } from "./log_folder.ts";
 import { resumeLog } from "./open_log.ts";
 import { checkHistoryOptions } from "./options.ts";

@@ -6,7 +6,7 @@
 
 import type { HistoryPosition } from "../protocol/history.ts";
 import { KeptBlock, NO_SENDER } from "./kept_block.ts";
-import { LAST_FILE } from "./last_file.ts";
+import { LAST_FILE } from "./log_files.ts";
 import {
   type CheckedPart,
   checkLastFile,
