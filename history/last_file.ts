@@ -95,6 +95,14 @@ export async function saveLast(
   await save(folder, epoch, patterns, values, synced, onProgress);
 }
 
+/**
+ * Removes the file, because later events than those in it are about to be dropped, and nobody wants
+ * to know the last ones at present. It would have old ones when somebody does again.
+ */
+export async function removeLast(folder: LogFolder): Promise<void> {
+  await folder.remove(LAST_FILE);
+}
+
 async function save(
   folder: LogFolder,
   epoch: string,

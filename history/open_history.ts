@@ -37,7 +37,7 @@ export async function openHistory(rules: HistoryRules): Promise<OpenHistory> {
   }
   const { DiskFolder } = await import("./log_folder.ts");
   const { openLog } = await import("./open_log.ts");
-  const { loadLast, openLast, saveLast } = await import("./last_file.ts");
+  const { loadLast, openLast, removeLast, saveLast } = await import("./last_file.ts");
   const folder = new DiskFolder(rules.folder);
   const { log, producers, findings } = await openLog(folder, rules);
   const { keepLast } = rules;
@@ -49,7 +49,9 @@ export async function openHistory(rules: HistoryRules): Promise<OpenHistory> {
     log,
     lastValues,
     producers,
-    onSegment: keepsLast ? (onProgress) => saveLast(folder, log, keepLast, onProgress) : never,
+    onSegment: keepsLast
+      ? (onProgress) => saveLast(folder, log, keepLast, onProgress)
+      : () => removeLast(folder),
     onReopen: keepsLast
       ? async () => lastValues.restore(await loadLast(folder, log, keepLast))
       : never,

@@ -1,9 +1,42 @@
 import { assertEquals } from "@std/assert/equals";
+import { NO_SENDER } from "../../history/kept_block.ts";
 import { openHistory } from "../../history/open_history.ts";
 import { checkHistoryOptions } from "../../history/options.ts";
 import { encodeBlock, encodeEnd, encodeSegmentHead } from "../../history/segment_format.ts";
 import { utf8 } from "../support/bytes.ts";
 import { TempFolder } from "../support/folder.ts";
+
+Deno.test("openHistory has no last event of a name that was followed by others while nobody wanted any", async () => {
+  using temp = new TempFolder();
+  const run = async (keepLast: string[], names: string[]) => {
+    const options = { folder: temp.path, keepBytes: 1_048_576, keepLast };
+    const { log, lastValues, onSegment } = await openHistory(checkHistoryOptions(options));
+    const nothing = {
+      onSynced() {},
+      onBroken() {},
+      onMended() {},
+      onReopen: () => Promise.resolve(),
+    };
+    log.watch({ ...nothing, onSegment });
+    const last = [...lastValues].map(({ name, offset }) => `${name} ${offset}`);
+    for (const name of names) {
+      const line = utf8(
+        `{"event":"${name}","__dict__":{"text":"${"x".repeat(60_000)}"}}\n`,
+      );
+      log.append(line, 0, line.length, 1, NO_SENDER, performance.now());
+      if (log.isFull) await log.whenRoom();
+    }
+    await log.close();
+    return last;
+  };
+  const many = Array<string>(40).fill("other"); // more than are kept
+  await run(["state.*"], ["state.a", ...many]);
+  assertEquals(await run(["state.*"], []), ["state.a 1"]);
+  await run([], []); // That is no harm, since the log has all that followed.
+  assertEquals(await run(["state.*"], []), ["state.a 1"]);
+  await run([], ["state.a", ...many]);
+  assertEquals(await run(["state.*"], []), []);
+});
 
 Deno.test("openHistory drops the events that became too old meanwhile, but no last ones of names", async () => {
   using temp = new TempFolder();
