@@ -150,8 +150,8 @@ interface ProducersLine {
 }
 
 /**
- * Returns the producers in their line, and whether others were forgotten. Those with IDs that are no
- * longer valid are left out: they may be far longer as JSON, and no client can come back as one of them.
+ * Returns the producers in their line, and whether others were forgotten. Those with invalid IDs are
+ * left out: they may be very long as JSON, and no client can come back as one of them.
  */
 export function decodeProducers(
   line: Uint8Array,

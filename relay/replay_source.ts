@@ -24,7 +24,7 @@ const MAX_PIECE_BYTES = 2 * PIECE_BYTES;
 const MAX_FILTERS = 1000;
 const MAX_FILTER_LENGTH = 1_048_576;
 
-/** Number of damaged parts of the log that are remembered, the latest ones, so that each is reported once. */
+/** Number of damaged parts of the log that are remembered, so that these are reported once. */
 const MAX_DAMAGES = 1000;
 
 /** A part of a block as a client receives it. */
@@ -59,7 +59,7 @@ export class ReplaySource {
   #filterLength = 0;
   /** The latest parts that other clients may need, too. */
   #parts: KnownPart[] = [];
-  /** The last offsets of damaged parts, the latest that were found last. */
+  /** The last offsets of damaged parts, in the order in which they were found. */
   readonly #damages = new Set<number>();
   readonly #onFault: (fault: string) => void;
 

@@ -127,9 +127,14 @@ Deno.test("Requests reach services of other relays, and their answers come back"
 Deno.test("A request that nobody in the cluster serves is refused at once", async () => {
   await using cluster = new TestCluster(3);
   const asking = await cluster.connect(0, ["none"]);
-  const refused = asking.request("nothing", {}, { timeout: 1e9 });
-  const error = await assertRejects(() => refused, EbsocketError);
-  assertEquals(error.code, "no-responders");
+  const times: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const before = performance.now();
+    const error = await assertRejects(() => asking.request("nothing"), EbsocketError);
+    assertEquals(error.code, "no-responders");
+    times.push(performance.now() - before);
+  }
+  assertLess(Math.min(...times), 900); // The machine may stall, but not each time.
 });
 
 Deno.test("A queue is one in the whole cluster, and each member gets its share", async () => {
