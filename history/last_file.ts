@@ -22,12 +22,13 @@ import {
   type SegmentHead,
 } from "./segment_format.ts";
 import { scanSegment } from "./segment_scan.ts";
+import { Slice } from "./slice.ts";
 import { stamp, unstamp } from "./stamped_lines.ts";
 
 /** Bytes of events that are written at a time. */
 const PART_BYTES = 262_144;
 
-/** How long others wait while this reads, in milliseconds. */
+/** How long others wait while this reads, in milliseconds. Senders may wait for all of it. */
 const SLICE_MS = 5;
 
 /** The last events of names, and whether the file has them up to where the log was read from. */
@@ -42,24 +43,6 @@ interface Saved {
   readonly through: number;
   /** Whether it was made for the patterns that are asked for. */
   readonly isForThese: boolean;
-}
-
-/** Reading that goes on for long. Others work meanwhile. */
-class Work {
-  readonly #onProgress: () => void;
-  #since = performance.now();
-
-  constructor(onProgress: () => void) {
-    this.#onProgress = onProgress;
-  }
-
-  /** Called between two parts, each of which takes some milliseconds at most. */
-  async rest(): Promise<void> {
-    this.#onProgress();
-    if (performance.now() - this.#since < SLICE_MS) return;
-    await new Promise((resolve) => setTimeout(resolve));
-    this.#since = performance.now();
-  }
 }
 
 /**
@@ -174,9 +157,13 @@ async function load(
   to: number = log.head,
   onProgress: () => void = () => {},
 ): Promise<Loaded> {
-  const work = new Work(onProgress);
+  const slice = new Slice(SLICE_MS);
+  const rest = async () => {
+    onProgress();
+    if (slice.isOver()) await slice.next();
+  };
   const filter = new NameFilter(patterns);
-  const saved = await readFile(folder, log, patterns, filter, work);
+  const saved = await readFile(folder, log, patterns, filter, rest);
   const isSaved = saved?.isForThese ?? false;
   const values = isSaved ? saved!.values : new LastValues();
   // A file for other patterns lacks names, whose events may be anywhere in the log.
@@ -185,7 +172,7 @@ async function load(
     const block = await log.read(offset);
     addBlock(block, offset, to, filter, values);
     offset = Math.max(offset, block.last) + 1;
-    await work.rest();
+    await rest();
   }
   return { values: saved && !isSaved ? merge(saved.values, values) : values, isSaved };
 }
@@ -204,7 +191,7 @@ async function readFile(
   log: DiskLog,
   patterns: readonly string[],
   filter: NameFilter,
-  work: Work,
+  rest: () => Promise<void>,
 ): Promise<Saved | null> {
   const file = await openIfThere(folder, LAST_FILE);
   if (!file) return null;
@@ -222,7 +209,7 @@ async function readFile(
       }
       if (part.kind !== "block") return null;
       addLines(part.lines, filter, values);
-      await work.rest();
+      await rest();
     }
     return null;
   } finally {

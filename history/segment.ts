@@ -10,6 +10,7 @@ import type { LogFolder } from "./log_folder.ts";
 import { lowest } from "./lowest.ts";
 import { type BlockHead, type Item, itemAt, type SegmentHead } from "./segment_format.ts";
 import { scanSegment } from "./segment_scan.ts";
+import { Slice } from "./slice.ts";
 
 /** Bytes of blocks that are read together. A reader looks at that much in one step. */
 const CHUNK_BYTES = 65_536;
@@ -19,9 +20,6 @@ const CHUNK_BYTES = 65_536;
  * 13 MB.
  */
 const MAX_INDEXES = 512;
-
-/** For how long files are looked through before others get their turn, in milliseconds. */
-const SLICE_MS = 1;
 
 /** Successive blocks. */
 interface Chunk {
@@ -53,28 +51,6 @@ const indexed = new Set<Segment>();
 /** The blocks of the chunk that was asked for a time last. That is mostly the next one, too. */
 let timed: { readonly chunk: Chunk; readonly end: number; readonly blocks: Written[] } | null =
   null;
-
-/** Resolves when the last one of those that work on files now may go on. */
-let lastTurn = Promise.resolve();
-
-/** The time of one who works on a file. All of them share one slice in each turn of the event loop. */
-class Slice {
-  #end = NaN;
-
-  /** Returns whether others have to get their turn. The first call begins the slice. */
-  isOver(): boolean {
-    const now = performance.now();
-    if (Number.isNaN(this.#end)) this.#end = now + SLICE_MS;
-    return now >= this.#end;
-  }
-
-  /** Waits for the next one. */
-  async next(): Promise<void> {
-    lastTurn = lastTurn.then(() => new Promise((resolve) => setTimeout(resolve, 0)));
-    await lastTurn;
-    this.#end = NaN;
-  }
-}
 
 /** A file of a log. */
 export class Segment {

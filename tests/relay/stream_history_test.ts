@@ -262,6 +262,7 @@ for (const what of ["with", "without"]) {
       sender.send("job", { i: sent });
       await pause(1);
     }
+    assert(sent > 0);
     cluster.hub.dropsMessages = () => false;
     await joined;
     await until(() => seen.length >= sent, { what: () => `${sent} in ${seen}` });
