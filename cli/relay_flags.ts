@@ -133,7 +133,11 @@ export const RELAY_GROUPS = [
           "67108864); in a folder, at least 1048576 (default 1073741824, also in a cluster)",
         { min: 65_536, words: "from 65536, with a folder from 1048576, to 1099511627776" },
       ),
-      flag.integer("keep-count", "Maximum number of kept events (default: no limit)"),
+      flag.integer(
+        "keep-count",
+        "Maximum number of kept events (default: no limit); in a cluster, of messages with them, " +
+          "and at least 256",
+      ),
       flag.list(
         "keep-last",
         "PATTERN",
