@@ -67,17 +67,19 @@ export class InterestReporter {
     this.check();
   }
 
+  /** Notes a client that has come. It hears everything, but may choose less soon. */
+  noteNewcomer(): void {
+    this.#newcomers.push(performance.now());
+    if (this.#newcomers.length === 1) this.#admitSoon();
+  }
+
   /** Notes that a client more, or one fewer, hears a pattern. */
   note(pattern: string, queue: string, by: 1 | -1): void {
-    if (pattern === REST && queue === NO_QUEUE && by > 0) {
-      this.#newcomers.push(performance.now());
-      if (this.#newcomers.length === 1) this.#admitSoon();
-    } else if (pattern === REST && queue === NO_QUEUE && this.#newcomers.pop() !== undefined) {
-      // It has chosen less in time.
-    } else {
-      this.#interest.change(pattern, queue, by);
-      this.#sendSoon();
-    }
+    const hearsLess = pattern === REST && queue === NO_QUEUE && by < 0;
+    // If it is not the newcomer itself that has chosen, the newcomer now counts in its place.
+    if (hearsLess && this.#newcomers.pop() !== undefined) return;
+    this.#interest.change(pattern, queue, by);
+    this.#sendSoon();
   }
 
   /** Reports clients that hear everything, once they have had time to subscribe. */

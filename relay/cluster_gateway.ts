@@ -157,6 +157,11 @@ export class ClusterGateway implements ClusterSink {
     this.#cluster.links.flush();
   }
 
+  /** Notes a client that has come, which hears everything until it subscribes. */
+  noteNewcomer(): void {
+    this.#cluster.interest.noteNewcomer();
+  }
+
   /** Notes that a client more, or one fewer, hears a pattern. */
   noteInterest(pattern: string, queue: string, by: 1 | -1): void {
     this.#cluster.interest.note(pattern, queue, by);

@@ -183,7 +183,12 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
       subscribeFirst,
       maxBatchDelay,
       prefix,
-      onInterest: cluster ? (...change) => this.#gateway!.noteInterest(...change) : null,
+      interestListener: cluster
+        ? {
+          noteNewcomer: () => this.#gateway!.noteNewcomer(),
+          noteInterest: (...change) => this.#gateway!.noteInterest(...change),
+        }
+        : null,
       onAnswer: cluster ? () => this.#gateway?.answer() : undefined,
       maxPendingBytes: limits.maxPendingBytes,
       onQueued: (client) => this.#backpressure.observe(client),

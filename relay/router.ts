@@ -29,8 +29,8 @@ export interface RouterOptions<R extends Recipient> {
   readonly onQueued: (recipient: R) => void;
   /** What the IDs of clients begin with. */
   readonly prefix?: string | undefined;
-  /** Called with each change of what the clients hear. */
-  readonly onInterest?: InterestListener | null | undefined;
+  /** Is told of each change of what the clients hear. */
+  readonly interestListener?: InterestListener | null | undefined;
   /** Called when gathered lines have been queued and receipts may be due. */
   readonly onAnswer?: (() => void) | undefined;
   /** Whether the relay keeps events, so that some clients receive these in another way. */
@@ -163,7 +163,7 @@ export class Router<R extends Recipient> implements Routing<R> {
     this.#onAnswer = options.onAnswer;
     this.#groups = new SubscriptionTable(
       options.prefix,
-      options.onInterest,
+      options.interestListener,
       options.hasHistory,
     );
     this.routes = new RouteCache(this.#groups);

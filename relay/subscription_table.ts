@@ -97,10 +97,15 @@ export interface Reach<R extends Recipient> {
 const { NOTHING } = Subscriptions;
 const ALL = Subscriptions.NONE_YET.after({ control: "subscribe", events: [REST] });
 
-/**
- * Called when a client more, or one fewer, hears a pattern. Clients that share a group count once.
- */
-export type InterestListener = (pattern: string, queue: string, by: 1 | -1) => void;
+/** Is told what the clients hear. */
+export interface InterestListener {
+  /** Called when a client has come, which hears everything until it subscribes. */
+  noteNewcomer(): void;
+  /**
+   * Called when a client more, or one fewer, hears a pattern. Clients that share a group count once.
+   */
+  noteInterest(pattern: string, queue: string, by: 1 | -1): void;
+}
 
 /** The groups of one relay. */
 export class SubscriptionTable<R extends Recipient> {
@@ -122,7 +127,7 @@ export class SubscriptionTable<R extends Recipient> {
   readonly #queues = new TextMap<Queue>();
   /** What the IDs of the clients begin with. */
   readonly #prefix: string;
-  readonly #onInterest: InterestListener | null;
+  readonly #listener: InterestListener | null;
   /** Number of look-ups so far. */
   #looks = 0;
 
@@ -130,16 +135,16 @@ export class SubscriptionTable<R extends Recipient> {
    * Creates a table without clients.
    *
    * @param prefix What the IDs of its clients begin with.
-   * @param onInterest Called with each change of what the clients hear, or `null`.
+   * @param listener Is told of each change of what the clients hear, or `null`.
    * @param hasHistory Whether there are groups of other kinds than `plain`.
    */
   constructor(
     prefix = "",
-    onInterest: InterestListener | null = null,
+    listener: InterestListener | null = null,
     hasHistory = false,
   ) {
     this.#prefix = prefix;
-    this.#onInterest = onInterest;
+    this.#listener = listener;
     const others: GroupKind[] = hasHistory ? ["stamped", "catching-up"] : [];
     this.hearingAll = [this.everything, ...others.map((kind) => new SubscriberGroup<R>(kind))];
   }
@@ -204,7 +209,7 @@ export class SubscriptionTable<R extends Recipient> {
   join(recipient: R): Subscriber<R> {
     const subscriber = new Subscriber<R>(recipient, this.everything, this.#prefix);
     this.everything.enroll(subscriber);
-    this.#onInterest?.(REST, NO_QUEUE, 1);
+    this.#listener?.noteNewcomer();
     return subscriber;
   }
 
@@ -241,7 +246,7 @@ export class SubscriptionTable<R extends Recipient> {
     const steps = this.leave(subscriber);
     subscriber.group = existing ?? new SubscriberGroup<R>(kind);
     subscriber.group.enroll(subscriber);
-    if (this.hearingAll.includes(subscriber.group)) this.#onInterest?.(REST, NO_QUEUE, 1);
+    if (this.hearingAll.includes(subscriber.group)) this.#listener?.noteInterest(REST, NO_QUEUE, 1);
     const entry = this.#entries.get(subscriber.group);
     if (entry) subscriber.subscriptions = entry.subscriptions; // Share one object.
     return existing ? steps : steps + this.#enter(subscriber.group, subscriber);
@@ -254,7 +259,7 @@ export class SubscriptionTable<R extends Recipient> {
   leave(subscriber: Subscriber<R>): number {
     const { group } = subscriber;
     group.dismiss(subscriber);
-    if (this.hearingAll.includes(group)) this.#onInterest?.(REST, NO_QUEUE, -1);
+    if (this.hearingAll.includes(group)) this.#listener?.noteInterest(REST, NO_QUEUE, -1);
     subscriber.group = this.#departed;
     const entry = this.#entries.get(group);
     if (!entry || group.members.size > 0) return 0;
@@ -294,13 +299,13 @@ export class SubscriptionTable<R extends Recipient> {
       const membership = entry.memberships.get(queue) ?? this.#addMembership(group, entry, queue);
       membership.patterns++;
       this.#index.add(pattern, membership);
-      this.#onInterest?.(pattern, queue, 1);
+      this.#listener?.noteInterest(pattern, queue, 1);
       this.generation++;
     }
     for (const [pattern, queue] of before.without(subscriptions)) {
       const membership = entry.memberships.get(queue)!;
       this.#index.delete(pattern, membership);
-      this.#onInterest?.(pattern, queue, -1);
+      this.#listener?.noteInterest(pattern, queue, -1);
       if (--membership.patterns === 0) this.#removeMembership(membership, entry, queue);
       this.generation++;
     }

@@ -370,3 +370,19 @@ Deno.test("Relays go on where the backplane takes only shorter messages after a 
   await reader.close();
   await watching;
 });
+
+Deno.test("A client that hears everything misses no event of another relay as it leaves a queue", async () => {
+  await using cluster = new TestCluster(2);
+  const sender = await cluster.connect(0, ["none"]);
+  const reader = await cluster.connect(1, [">"]);
+  const count = 40;
+  for (let i = 0; i < count; i++) {
+    if (i % 10 === 2) await reader.subscribe(["job"], { queue: "q" });
+    if (i % 10 === 5) await reader.unsubscribe(["job"], { queue: "q" });
+    sender.send("e", { i });
+    await pause(5);
+  }
+  await pause(50); // The end must come, whatever is missing.
+  sender.send("end");
+  assertEquals(await numbersUntil(reader, "end"), upTo(count));
+});
