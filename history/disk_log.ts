@@ -9,12 +9,9 @@
 import type { HistoryPosition } from "../protocol/history.ts";
 import { randomId } from "../protocol/random_id.ts";
 import { NOTHING } from "../protocol/utf8.ts";
-import { BlockCache } from "./block_cache.ts";
 import { KeptBlock } from "./kept_block.ts";
 import type { EventLog, LogSink } from "./log.ts";
-import { nameOfSegment } from "./log_files.ts";
 import type { LogFile, LogFolder } from "./log_folder.ts";
-import { lowest } from "./lowest.ts";
 import { MemoryLog } from "./memory_log.ts";
 import type { HistoryRules } from "./options.ts";
 import type { Producer, Producers } from "./producers.ts";
@@ -22,12 +19,11 @@ import {
   encodeBlock,
   encodeEnd,
   encodeProducers,
-  encodeSegmentHead,
   FORMAT_VERSION,
   MAX_EPOCHS,
-  type SegmentHead,
 } from "./segment_format.ts";
-import { Segment } from "./segment.ts";
+import type { Segment } from "./segment.ts";
+import { SegmentList, type SegmentStart } from "./segment_list.ts";
 
 /** Size from which a new segment begins, in bytes: a share of all, within these bounds. */
 const MAX_SEGMENT_BYTES = 16_777_216;
@@ -46,8 +42,11 @@ const FULL_BYTES = 8_388_608;
 /** The same if clients receive all of them at once, when the disk has them. */
 const FULL_BYTES_SYNCED_FIRST = WRITE_BYTES;
 
-/** How long senders wait for the disk, in milliseconds. */
-const MAX_WAIT_MS = 5000;
+/** Number of {@link DiskLog.checkDisk}s, one a second, after which a disk that has done nothing is stuck. */
+const STUCK_CHECKS = 6;
+
+/** What is wrong with it then. */
+const STUCK = `the disk has taken nothing for ${STUCK_CHECKS - 1} s`;
 
 /**
  * Interval between attempts to go on after a failure, in milliseconds. It doubles each time that
@@ -65,12 +64,6 @@ const TRIAL_BYTES = 524_288;
 /** Most random bytes at a time. */
 const RANDOM_BYTES = 65_536;
 
-/**
- * Bytes of parts of files that stay in memory for further readers. Most parts have 64 KiB, but one
- * has at least what was written at once.
- */
-const CACHE_BYTES = 4_194_304;
-
 /** What a log begins with. */
 export interface LogState {
   readonly folder: LogFolder;
@@ -86,17 +79,6 @@ export interface LogState {
   /** The epochs before this one, each with the last position that they have in common. */
   readonly before: readonly HistoryPosition[];
   readonly producers: Producers;
-}
-
-/** What a segment begins with. */
-interface SegmentStart {
-  readonly head: SegmentHead;
-  /** Its first line. */
-  readonly line: Uint8Array;
-  /** A block without events that has all producers, or nothing if none are known. */
-  readonly block: Uint8Array;
-  /** The time of the block, in milliseconds since 1970. */
-  readonly at: number;
 }
 
 /** Events of a producer in a row that are not written yet. */
@@ -124,7 +106,7 @@ export class DiskLog implements EventLog {
 
   readonly #folder: LogFolder;
   readonly #rules: HistoryRules;
-  readonly #segments: Segment[];
+  readonly #segments: SegmentList;
   /** The latest events. */
   #tail: MemoryLog;
   /** The offset up to which events on the disk have become too old. */
@@ -150,24 +132,24 @@ export class DiskLog implements EventLog {
   readonly #fullBytes: number;
   #sink: LogSink | null = null;
   #running: Promise<void> | null = null;
+  /** Resolves when old files have been dropped, after what is needed of them was saved. */
+  #upkeep: Promise<void> = Promise.resolve();
   #isClosed = false;
   #room: PromiseWithResolvers<void> | null = null;
-  #watchdog: ReturnType<typeof setTimeout> | undefined;
+  /** Number of looks at the disk since it has last done something. */
+  #idleChecks = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #retryMs = RETRY_MS;
   /** Bytes of events that were written since the last failure, or the start. */
   #steadyBytes = 0;
   #mending: Promise<void> | null = null;
-  readonly #cache = new BlockCache(CACHE_BYTES);
-  /** What is being read from files. */
-  readonly #reads = new Set<Promise<unknown>>();
 
   /** Goes on with a log. */
   constructor(state: LogState) {
     const { folder, rules, segments, epoch, head, lastAt, file, before, producers } = state;
     this.#folder = folder;
     this.#rules = rules;
-    this.#segments = segments;
+    this.#segments = new SegmentList(folder, segments);
     this.epoch = epoch;
     this.#file = file;
     this.#before = before;
@@ -190,7 +172,9 @@ export class DiskLog implements EventLog {
   /** Makes sure that events can be added. */
   async begin(): Promise<void> {
     if (this.#file) return;
-    await this.#beginSegment(this.#startOf(this.epoch, this.#before, this.added + 1));
+    this.#file = await this.#segments.begin(
+      this.#startOf(this.epoch, this.#before, this.added + 1),
+    );
   }
 
   watch(sink: LogSink): void {
@@ -222,11 +206,11 @@ export class DiskLog implements EventLog {
    * limits of number and age hold before a file is removed.
    */
   get oldest(): number {
-    return this.#segments[0]?.first ?? this.synced + 1;
+    return this.#segments.first ?? this.synced + 1;
   }
 
   get bytes(): number {
-    return this.#segments.reduce((sum, { size }) => sum + size, this.#waiting);
+    return this.#segments.bytes + this.#waiting;
   }
 
   throughOf(epoch: string): number | undefined {
@@ -289,24 +273,10 @@ export class DiskLog implements EventLog {
     return this.#waiting >= this.#fullBytes;
   }
 
-  /** Resolves when senders need not wait any more. A disk that takes nothing for too long has failed. */
   async whenRoom(): Promise<void> {
     if (!this.isFull || this.isBroken) return;
     this.#room ??= Promise.withResolvers<void>();
-    this.#watchdog ??= setTimeout(() => this.#onStuck(), MAX_WAIT_MS);
     await this.#room.promise;
-  }
-
-  /** The disk works, but has much to do before the next events. */
-  #onProgress(): void {
-    if (this.#watchdog === undefined) return;
-    clearTimeout(this.#watchdog);
-    this.#watchdog = setTimeout(() => this.#onStuck(), MAX_WAIT_MS);
-  }
-
-  #onStuck(): void {
-    this.#watchdog = undefined;
-    if (!this.isBroken) this.#break(new Error(`the disk took nothing for ${MAX_WAIT_MS} ms`));
   }
 
   /** Writes until nothing waits. */
@@ -318,6 +288,26 @@ export class DiskLog implements EventLog {
       if (!this.isBroken) this.#break(error as Error);
     }
     this.#running = null;
+  }
+
+  /**
+   * Looks whether the disk still works. It is given up if others wait for it. Counts looks and not
+   * time: a process that stood still has not given the disk that time.
+   */
+  checkDisk(): void {
+    if (!this.#running || this.isBroken) this.#idleChecks = 0;
+    else if (++this.#idleChecks < STUCK_CHECKS) return;
+    else if (this.isFull || this.#isSyncedFirst) this.#break(new Error(STUCK));
+    else if (this.#idleChecks === STUCK_CHECKS) {
+      this.#sink?.onFault(`${STUCK}, and events wait for it`);
+    }
+  }
+
+  /** Notes that the disk has done something. */
+  #onProgress(): void {
+    const wasStuck = this.#idleChecks >= STUCK_CHECKS && !this.isBroken;
+    if (wasStuck) this.#sink?.onFault(`the disk works again, after ${this.#idleChecks} s`);
+    this.#idleChecks = 0;
   }
 
   /** Writes what waits, or a part of it. */
@@ -347,11 +337,9 @@ export class DiskLog implements EventLog {
     const producers = this.#countsOf(this.#takeCounts(this.#written));
     // Before anything is dropped.
     const written = encodeBlock({ first, events, bytes, at }, parts, producers);
-    // Senders may wait for this write alone.
-    if (this.#isSyncedFirst) this.#watchdog ??= setTimeout(() => this.#onStuck(), MAX_WAIT_MS);
     if (start) await this.#endSegment(start);
     const file = this.#file!;
-    const segment = this.#segments.at(-1)!;
+    const segment = this.#segments.last;
     await file.append(written);
     if (this.#rules.sync !== "never") await file.sync();
     // Clients have received these events as ones that are not kept.
@@ -363,33 +351,43 @@ export class DiskLog implements EventLog {
     if (this.#steadyBytes >= STEADY_BYTES) this.#retryMs = RETRY_MS;
     this.synced = first + events - 1;
     this.#tail.needed = this.synced + 1;
-    clearTimeout(this.#watchdog);
-    this.#watchdog = undefined;
+    this.#onProgress();
     if (!this.isFull) this.#relieve();
-    else if (this.#room) this.#watchdog = setTimeout(() => this.#onStuck(), MAX_WAIT_MS);
     this.#sink?.onSynced();
   }
 
   #relieve(): void {
-    clearTimeout(this.#watchdog);
-    this.#watchdog = undefined;
     this.#room?.resolve();
     this.#room = null;
   }
 
   /** Returns whether a new segment has to begin before a block. */
   #isSegmentFull(first: number, bytes: number): boolean {
-    const last = this.#segments.at(-1)!;
+    const { last } = this.#segments;
     return !this.#file || last.size + bytes > this.#segmentBytes && first > last.first;
   }
 
-  /** Goes on with a new segment. */
+  /**
+   * Goes on with a new segment. What is needed of old ones is saved while events are written to it,
+   * unless this still goes on for the segment before, so that no more than one is in excess.
+   */
   async #endSegment(start: SegmentStart): Promise<void> {
+    await this.#upkeep;
     this.#file?.close();
     this.#file = null;
-    await this.#beginSegment(start);
-    await this.#sink?.onSegment(() => this.#onProgress());
-    await this.#shrink();
+    this.#file = await this.#segments.begin(start);
+    this.#upkeep = this.#keepUp();
+  }
+
+  /** Drops the oldest segments, after what is needed of them was saved. */
+  async #keepUp(): Promise<void> {
+    try {
+      await this.#sink?.onSegment(() => this.#onProgress());
+      const { keepBytes } = this.#rules;
+      await this.#segments.drop((next) => this.bytes <= keepBytes && next > this.first);
+    } catch (error) {
+      if (!this.isBroken) this.#break(error as Error);
+    }
   }
 
   /** Returns what a segment begins with: its first line, and what is known of producers. */
@@ -400,28 +398,7 @@ export class DiskLog implements EventLog {
     const block = counts.length > 0
       ? encodeBlock({ first, events: 0, bytes: 0, at }, [], counts)
       : NOTHING;
-    return { head, line: encodeSegmentHead(head), block, at };
-  }
-
-  async #beginSegment({ head, line, block, at }: SegmentStart): Promise<void> {
-    const name = nameOfSegment(head.first);
-    this.#file = await this.#folder.create(name, [line, block]);
-    if (this.#segments.at(-1)?.name === name) this.#segments.pop(); // It had no events.
-    const { size } = this.#file;
-    const segment = new Segment(this.#folder, name, head, line.length, size);
-    if (block.length > 0) segment.since = at;
-    this.#segments.push(segment);
-  }
-
-  /** Removes the oldest segments while all together are too large, but for the last with events. */
-  async #shrink(): Promise<void> {
-    while (this.#segments.length > 2) {
-      const [oldest, next] = this.#segments;
-      const isExcess = this.bytes > this.#rules.keepBytes;
-      if (!isExcess && next!.first > this.first) return;
-      this.#segments.shift();
-      await this.#folder.remove(oldest!.name);
-    }
+    return { head, block, at };
   }
 
   // Failures
@@ -443,6 +420,7 @@ export class DiskLog implements EventLog {
    */
   async #mend(): Promise<void> {
     while (this.#running) await this.#running;
+    await this.#upkeep;
     try {
       await this.#tryDisk();
       this.#written = this.synced;
@@ -450,11 +428,11 @@ export class DiskLog implements EventLog {
       this.#block = null;
       this.#counts = [];
       this.#tail = this.#newTail(this.synced);
-      this.#cache.clear();
+      this.#segments.forget();
       await this.#sink?.onReopen();
       const before = withEpoch(this.#before, { epoch: this.epoch, offset: this.synced });
       const epoch = randomId(4);
-      await this.#beginSegment(this.#startOf(epoch, before, this.synced + 1));
+      this.#file = await this.#segments.begin(this.#startOf(epoch, before, this.synced + 1));
       // Only now, so that each failure begins one epoch, however many attempts it takes.
       this.epoch = epoch;
       this.#before = before;
@@ -472,8 +450,8 @@ export class DiskLog implements EventLog {
    * the start of a segment again and again, and the next events never.
    */
   async #tryDisk(): Promise<void> {
-    const last = this.#segments.at(-1)!;
-    const file = this.#file ??= await this.#folder.file(last.name);
+    const { last } = this.#segments;
+    const file = this.#file ??= await this.#segments.openLast();
     await file.truncate(last.size);
     const bytes = new Uint8Array(TRIAL_BYTES); // which no file system may compress
     for (let at = 0; at < TRIAL_BYTES; at += RANDOM_BYTES) {
@@ -493,58 +471,17 @@ export class DiskLog implements EventLog {
 
   read(offset: number): KeptBlock | Promise<KeptBlock> {
     if (offset >= this.#tail.first) return this.#tail.read(offset);
-    const known = this.#cache.get(offset);
-    if (known) return known;
-    const block = this.#reading(this.#readFile(offset));
-    this.#cache.add(offset, block);
-    return block;
-  }
-
-  /** Returns a promise, for which {@link close} waits. */
-  #reading<T>(read: Promise<T>): Promise<T> {
-    this.#reads.add(read);
-    const forget = () => this.#reads.delete(read);
-    read.then(forget, forget);
-    return read;
-  }
-
-  /** Reads the events from an offset on. Those that are damaged are left out. */
-  async #readFile(offset: number): Promise<KeptBlock> {
-    for (let i = this.#segmentOf(offset); i < this.#segments.length; i++) {
-      const segment = this.#segments[i]!;
-      try {
-        const block = await segment.read(offset);
-        if (block) return block;
-      } catch (error) {
-        if (this.#segments.includes(segment)) throw error;
-        i = -1; // It has just been dropped.
-      }
-    }
-    const { first, head } = this.#tail;
-    return first <= head ? this.#tail.read(first) : new KeptBlock(head + 1, NOTHING.slice());
-  }
-
-  /** Returns the number of the segment with an offset. */
-  #segmentOf(offset: number): number {
-    const segments = this.#segments;
-    return Math.max(0, lowest(segments.length, (i) => segments[i]!.first > offset) - 1);
+    return this.#segments.read(offset, () => {
+      const { first, head } = this.#tail;
+      return first <= head ? this.#tail.read(first) : new KeptBlock(head + 1, NOTHING.slice());
+    });
   }
 
   async since(time: number): Promise<number> {
     const at = Date.now() - (performance.now() - time);
-    const segments = this.#segments;
-    const i = Math.max(0, lowest(segments.length, (k) => segments[k]!.since > at) - 1);
-    const segment = segments[i];
-    // Before the wait, in which files may be dropped and begun.
-    const later = segments[i + 1]?.first ?? this.#tail.since(time);
     const least = this.#leastSince(time);
-    try {
-      const offset = segment && await this.#reading(segment.offsetAt(at));
-      return Math.max(this.first, Math.min(Math.max(offset ?? later, least), this.head + 1));
-    } catch (error) {
-      if (segments.includes(segment!)) throw error;
-      return this.since(time); // It has just been dropped.
-    }
+    const offset = await this.#segments.since(at, this.#tail.since(time));
+    return Math.max(this.first, Math.min(Math.max(offset, least), this.head + 1));
   }
 
   /**
@@ -554,7 +491,7 @@ export class DiskLog implements EventLog {
   #leastSince(time: number): number {
     const found = this.#tail.since(time);
     if (found > this.#tail.first) return found;
-    return this.#segments.findLast(({ begun }) => begun < time)?.first ?? 0;
+    return this.#segments.firstBegunBefore(time);
   }
 
   look(): null {
@@ -563,8 +500,7 @@ export class DiskLog implements EventLog {
 
   bytesAfter(offset: number): number {
     if (offset + 1 >= this.#tail.first) return this.#tail.bytesAfter(offset);
-    const segments = this.#segments.slice(this.#segmentOf(offset));
-    return segments.reduce((sum, { size }) => sum + size, this.#waiting);
+    return this.#segments.bytesAfter(offset) + this.#waiting;
   }
 
   /** Resolves when the events that have become too old are dropped, as far as they can be found. */
@@ -588,6 +524,7 @@ export class DiskLog implements EventLog {
     clearTimeout(this.#retry);
     await this.#mending;
     while (this.#running) await this.#running;
+    await this.#upkeep;
     if (!this.isBroken && this.#file) {
       try {
         const exact = Iterator.from(this.#producers).filter(({ isExact }) => isExact).toArray();
@@ -598,7 +535,7 @@ export class DiskLog implements EventLog {
         this.#sink?.onBroken((error as Error).message);
       }
     }
-    await Promise.allSettled(this.#reads);
+    await this.#segments.settle();
     this.#file?.close();
     this.#folder.close();
   }

@@ -18,6 +18,8 @@ export interface LogSink {
    * @param onProgress To be called now and then until it does, as long as the disk works.
    */
   onSegment(onProgress: () => void): Promise<void>;
+  /** Called with what is wrong with the disk, while events are still to be kept. */
+  onFault(fault: string): void;
   /** Called when events cannot be kept any more. `fault` says why. */
   onBroken(fault: string): void;
   /**
@@ -74,6 +76,8 @@ export interface KeptLog {
   bytesAfter(offset: number): number;
   /** Drops the events that have become too old. */
   expire(now: number): void;
+  /** Looks whether the disk still works. To be called each second. */
+  checkDisk(): void;
   /** Ends the log in order. */
   close(): Promise<void>;
 }

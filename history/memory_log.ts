@@ -231,6 +231,9 @@ export class MemoryLog implements EventLog {
     this.#shrink();
   }
 
+  /** Does nothing: there is no disk. */
+  checkDisk(): void {}
+
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -373,6 +373,9 @@ export class StreamLog implements KeptLog {
   /** Does nothing: the stream drops old messages by itself. */
   expire(): void {}
 
+  /** Does nothing: that is the matter of the stream. */
+  checkDisk(): void {}
+
   /** Waits until nothing is being read. */
   async close(): Promise<void> {
     this.#isClosed = true;

@@ -147,6 +147,7 @@ export class HistoryGateway implements HistoryPort {
       onSynced: () => this.#onKept(),
       onSegment,
       onReopen,
+      onFault,
       onBroken: (fault) => {
         this.routing.notKept();
         this.#producers.fail();
@@ -425,12 +426,13 @@ export class HistoryGateway implements HistoryPort {
   }
 
   /**
-   * Drops old events, and tells clients now and then how far they have received the history. Called
-   * by the timer.
+   * Drops old events, looks at the disk, and tells clients now and then how far they have received the
+   * history. Called by the timer.
    */
   tick(): void {
     const { log } = this.#keeper;
     this.#settle();
+    log.checkDisk();
     if (++this.#checks % CHECKS_PER_NEWS !== 0) return;
     this.#router.flush(); // They must have received what is gathered for them.
     const { head } = log;

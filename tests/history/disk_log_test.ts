@@ -6,7 +6,7 @@ import { assertNotEquals } from "@std/assert/not-equals";
 import { assertRejects } from "@std/assert/rejects";
 import { crc32 } from "node:zlib";
 import { NO_SENDER } from "../../history/kept_block.ts";
-import type { EventLog, LogSink } from "../../history/log.ts";
+import type { EventLog } from "../../history/log.ts";
 import { DiskFolder } from "../../history/log_folder.ts";
 import { openLog } from "../../history/open_log.ts";
 import { checkHistoryOptions, type HistoryOptions } from "../../history/options.ts";
@@ -14,6 +14,7 @@ import { decodeSegmentHead } from "../../history/segment_format.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { Clock } from "../support/clock.ts";
 import { TempFolder } from "../support/folder.ts";
+import { quietSink } from "../support/log_sink.ts";
 import { MemoryFile, MemoryFolder } from "../support/memory_folder.ts";
 import { randomsFrom } from "../support/random.ts";
 import { size } from "../support/size.ts";
@@ -33,6 +34,11 @@ function add(log: EventLog, from: number, to = from, padding = 0): number {
   for (let i = from; i <= to; i++) text += line(i, padding);
   const bytes = utf8(text);
   return log.append(bytes, 0, bytes.length, to - from + 1, NO_SENDER, performance.now());
+}
+
+/** Looks at the disk as often as is done in so many seconds. */
+function lookAt(log: EventLog, seconds: number): void {
+  for (let i = 0; i < seconds; i++) log.checkDisk();
 }
 
 async function synced(log: EventLog): Promise<void> {
@@ -84,14 +90,7 @@ Deno.test("DiskLog writes what comes during a sync together, and says when it is
   let release = () => {};
   folder.onSync = () => new Promise((resolve) => release = resolve);
   const seen: number[] = [];
-  const sink: LogSink = {
-    onSynced: () => seen.push(log.synced),
-    onSegment: () => Promise.resolve(),
-    onReopen: () => Promise.resolve(),
-    onBroken() {},
-    onMended() {},
-  };
-  log.watch(sink);
+  log.watch({ ...quietSink, onSynced: () => seen.push(log.synced) });
   add(log, 1);
   await until(() => folder.files.values().next().value!.bytes.length > 150);
   for (let i = 2; i <= 100; i++) add(log, i);
@@ -218,9 +217,7 @@ Deno.test("DiskLog goes on in a new epoch after the disk has failed, with all th
     const { log } = await open(folder);
     const news: string[] = [];
     log.watch({
-      onSynced() {},
-      onSegment: () => Promise.resolve(),
-      onReopen: () => Promise.resolve(),
+      ...quietSink,
       onBroken: (fault) => news.push(fault),
       onMended: () => news.push("mended"),
     });
@@ -280,11 +277,8 @@ Deno.test("DiskLog keeps a line that is longer than what stays in memory, and al
   const { log } = await open(folder);
   const faults: string[] = [];
   log.watch({
-    onSynced() {},
-    onSegment: () => Promise.resolve(),
-    onReopen: () => Promise.resolve(),
+    ...quietSink,
     onBroken: (fault) => faults.push(fault),
-    onMended() {},
   });
   let release = () => {};
   folder.onSync = () => new Promise((resolve) => release = resolve);
@@ -338,8 +332,7 @@ class Retries implements Disposable {
 function newsOf(log: EventLog, onReopen: () => Promise<void> = () => Promise.resolve()): string[] {
   const news: string[] = [];
   log.watch({
-    onSynced() {},
-    onSegment: () => Promise.resolve(),
+    ...quietSink,
     onReopen,
     onBroken: (fault) => news.push(fault),
     onMended: () => news.push("mended"),
@@ -474,7 +467,8 @@ Deno.test("DiskLog with sync always gives up a disk that takes nothing, and keep
   let release = () => {};
   folder.onSync = () => new Promise((resolve) => release = resolve);
   add(log, 1, 3);
-  await until(() => log.isBroken);
+  lookAt(log, 6);
+  assertEquals(log.isBroken, true);
   folder.onSync = () => Promise.resolve();
   release();
   await until(() => !log.isBroken);
@@ -488,46 +482,106 @@ Deno.test("DiskLog with sync always gives up a disk that takes nothing, and keep
   await next.close();
 });
 
-Deno.test("DiskLog does not give up a disk that saves what is needed of old files", async () => {
-  const { setTimeout: set, clearTimeout: clear } = globalThis;
-  /** The timers that give up the disk. */
-  const watchdogs = new Set<unknown>();
-  let next = 1e9;
-  globalThis.setTimeout = ((callback: () => void, ms?: number) => {
-    if (ms !== 5000) return set(callback, ms);
-    watchdogs.add(++next);
-    return next;
-  }) as typeof setTimeout;
-  globalThis.clearTimeout = (id) => watchdogs.delete(id) || clear(id);
-  try {
-    const folder = new MemoryFolder();
-    const { log } = await open(folder, { sync: "always", keepBytes: 1_048_576 });
-    const seen: unknown[][] = [];
-    log.watch({
-      onSynced() {},
-      onSegment: (onProgress) => {
-        for (let i = 0; i < 2; i++) {
-          seen.push([...watchdogs]);
-          onProgress();
-        }
-        seen.push([...watchdogs]);
-        return Promise.resolve();
-      },
-      onReopen: () => Promise.resolve(),
-      onBroken() {},
-      onMended() {},
-    });
-    add(log, 1, 50, 1000);
-    await until(() => log.synced === 50);
-    add(log, 51, 100, 1000);
-    await until(() => log.synced === 100);
-    assertEquals(seen.map(({ length }) => length), [1, 1, 1]);
-    assertEquals(new Set(seen.flat()).size, 3); // Each one has the whole time.
-    assertEquals([log.isBroken, watchdogs.size], [false, 0]);
-    await log.close();
-  } finally {
-    Object.assign(globalThis, { setTimeout: set, clearTimeout: clear });
+Deno.test("DiskLog says of a disk that takes nothing that events wait for it, and keeps them once it works", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  const news: string[] = [];
+  log.watch({
+    ...quietSink,
+    onFault: (fault) => news.push(fault),
+    onBroken: (fault) => news.push(`broken: ${fault}`),
+  });
+  let release = () => {};
+  folder.onSync = () => new Promise((resolve) => release = resolve);
+  lookAt(log, 100); // It has nothing to do.
+  add(log, 1, 3);
+  lookAt(log, 5);
+  assertEquals(news, []);
+  lookAt(log, 7);
+  assertEquals(news.splice(0), ["the disk has taken nothing for 5 s, and events wait for it"]);
+  folder.onSync = () => Promise.resolve();
+  release();
+  await synced(log);
+  assertEquals(news.splice(0), ["the disk works again, after 12 s"]);
+  // It is given up where senders would have to wait for it.
+  folder.onSync = () => new Promise((resolve) => release = resolve);
+  for (let i = 0; !log.isFull; i++) add(log, i * 100 + 4, i * 100 + 103, 1000);
+  const waiting = log.whenRoom();
+  lookAt(log, 5);
+  assertEquals(log.isBroken, false);
+  lookAt(log, 1);
+  await waiting;
+  assertEquals(news, ["broken: the disk has taken nothing for 5 s"]);
+  folder.onSync = () => Promise.resolve();
+  release();
+  await log.close();
+});
+
+Deno.test("DiskLog writes on while it saves what is needed of old files, and does not give up the disk", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder, { sync: "always", keepBytes: 1_048_576 });
+  const saves: { through: number; progress: () => void; end: () => void }[] = [];
+  log.watch({
+    ...quietSink,
+    onSegment: (progress) =>
+      new Promise((end) => saves.push({ through: log.synced, progress, end })),
+  });
+  let count = 0;
+  const addSome = () => {
+    add(log, count + 1, count + 50, 1000);
+    return count += 50;
+  };
+  for (let i = 0; i < 2; i++) {
+    const last = addSome();
+    await until(() => log.synced === last);
   }
+  assertEquals(saves.map(({ through }) => through), [50]);
+  // The next file waits until older ones are dropped.
+  const last = addSome();
+  await pause(10);
+  assertEquals([saves.length, log.synced], [1, 100]);
+  for (let i = 0; i < 3; i++) {
+    lookAt(log, 5);
+    saves[0]!.progress();
+  }
+  lookAt(log, 5);
+  assertEquals(log.isBroken, false);
+  saves[0]!.end();
+  await until(() => log.synced === last);
+  assertEquals(saves.map(({ through }) => through), [50, 100]);
+  const closing = log.close();
+  saves[1]!.end();
+  await closing;
+  assertEquals(await numbersOf(log), upTo(150));
+});
+
+Deno.test("DiskLog drops no file before what is needed of it is saved, and none if that fails", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder, { keepBytes: 1_048_576 });
+  const news: string[] = [];
+  let saving = Promise.resolve();
+  log.watch({
+    ...quietSink,
+    onSegment: () => saving,
+    onBroken: (fault) => news.push(fault),
+    onMended: () => news.push("mended"),
+  });
+  let count = 0;
+  const addSome = () => add(log, count + 1, count += 50, 1000);
+  while (log.oldest === 1) {
+    addSome();
+    await synced(log);
+  }
+  const { oldest } = log;
+  const { promise, reject } = Promise.withResolvers<void>();
+  saving = promise;
+  for (let i = 0; i < 5; i++) addSome(); // Each of them fills most of a file.
+  await pause(10);
+  assertEquals(log.oldest, oldest);
+  reject(new Error("no room"));
+  await until(() => news.length === 2);
+  assertEquals([news, log.oldest], [["no room", "mended"], oldest]);
+  await log.close();
 });
 
 Deno.test("DiskLog finds the events of the last so many milliseconds", async () => {

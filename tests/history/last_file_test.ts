@@ -9,6 +9,7 @@ import { checkHistoryOptions } from "../../history/options.ts";
 import { decodeSegmentHead, encodeSegmentHead } from "../../history/segment_format.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { Clock } from "../support/clock.ts";
+import { quietSink } from "../support/log_sink.ts";
 import { MemoryFolder } from "../support/memory_folder.ts";
 import { until } from "../support/waiting.ts";
 
@@ -78,11 +79,9 @@ Deno.test("The last events of names outlast the limits of number and age: at the
     const open = async () => {
       const { log } = await openLog(folder, rules);
       log.watch({
-        onSynced() {},
+        ...quietSink,
         onSegment: () => saveLast(folder, log, PATTERNS),
         onReopen: async () => void restored.push(await names()),
-        onBroken() {},
-        onMended() {},
       });
       const names = async () =>
         Array.from(
@@ -130,11 +129,8 @@ Deno.test("A file for other patterns, or of an older relay, does not hide what i
   const { log } = await openLog(folder, rules);
   const before = ["a.*", "b.1"];
   log.watch({
-    onSynced() {},
+    ...quietSink,
     onSegment: () => saveLast(folder, log, before),
-    onReopen: () => Promise.resolve(),
-    onBroken() {},
-    onMended() {},
   });
   await add(log, "a.1", "b.1", "b.2");
   const oldest = [...folder.files.keys()][0]!;

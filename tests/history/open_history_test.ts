@@ -5,19 +5,14 @@ import { checkHistoryOptions } from "../../history/options.ts";
 import { encodeBlock, encodeEnd, encodeSegmentHead } from "../../history/segment_format.ts";
 import { utf8 } from "../support/bytes.ts";
 import { TempFolder } from "../support/folder.ts";
+import { quietSink } from "../support/log_sink.ts";
 
 Deno.test("openHistory has no last event of a name that was followed by others while nobody wanted any", async () => {
   using temp = new TempFolder();
   const run = async (keepLast: string[], names: string[]) => {
     const options = { folder: temp.path, keepBytes: 1_048_576, keepLast };
     const { log, lastValues, onSegment } = await openHistory(checkHistoryOptions(options));
-    const nothing = {
-      onSynced() {},
-      onBroken() {},
-      onMended() {},
-      onReopen: () => Promise.resolve(),
-    };
-    log.watch({ ...nothing, onSegment });
+    log.watch({ ...quietSink, onSegment });
     const last = [...lastValues].map(({ name, offset }) => `${name} ${offset}`);
     for (const name of names) {
       const line = utf8(

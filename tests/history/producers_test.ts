@@ -9,6 +9,7 @@ import { type Producer, Producers } from "../../history/producers.ts";
 import type { ProducerAnswer, ProducerClaim } from "../../protocol/producer.ts";
 import { surveyLog } from "../../history/survey_log.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
+import { quietSink } from "../support/log_sink.ts";
 import { MemoryFolder } from "../support/memory_folder.ts";
 import { randomsFrom } from "../support/random.ts";
 import { until } from "../support/waiting.ts";
@@ -322,9 +323,7 @@ Deno.test("DiskLog whose disk fails does not count what it could not keep", asyn
   await synced(log);
   const mended = Promise.withResolvers<void>();
   log.watch({
-    onSynced() {},
-    onSegment: () => Promise.resolve(),
-    onReopen: () => Promise.resolve(),
+    ...quietSink,
     onBroken: () => producers.fail(log.synced),
     onMended: () => mended.resolve(),
   });

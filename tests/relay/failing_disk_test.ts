@@ -17,11 +17,15 @@ interface Fixture extends AsyncDisposable {
   readonly isBroken: boolean;
 }
 
-async function open(history: RelayOptions["history"] = {}): Promise<Fixture> {
+async function open(
+  history: RelayOptions["history"] = {},
+  observer: RelayOptions["observer"] = {},
+): Promise<Fixture> {
   const stack = new AsyncDisposableStack();
   const folder = stack.use(new TempFolder());
   const disk = new FailingDisk();
-  const relay = stack.use(newRelay({ history: { folder: `${folder.path}/log`, ...history } }));
+  const options = { history: { folder: `${folder.path}/log`, ...history }, observer };
+  const relay = stack.use(newRelay(options));
   stack.use(disk); // The relay needs it at its end.
   await relay.ready;
   return {
@@ -108,4 +112,20 @@ Deno.test("While the disk of a relay fails, clients that send nothing to be kept
   }
   await other.send('{"event":"k.4"}\n');
   await other.sees('"events":3}');
+});
+
+Deno.test("A relay whose disk hangs says so, and acknowledges what waits for it once it works", async () => {
+  const faults: string[] = [];
+  await using fixture = await open({}, { onHistoryFault: (fault) => faults.push(fault) });
+  const { disk } = fixture;
+  const sender = await fixture.sender();
+  disk.hold();
+  await sender.send('{"event":"e","ack":"waits"}\n');
+  await until(() => faults.length > 0);
+  disk.release();
+  await sender.sees('"waits"');
+  assertEquals(receiptsOf(sender), [["waits", false]]);
+  assertEquals(faults[0], "the disk has taken nothing for 5 s, and events wait for it");
+  assertMatch(faults[1]!, /^the disk works again, after \d+ s$/);
+  assertEquals([faults.length, fixture.isBroken], [2, false]);
 });
