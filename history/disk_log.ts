@@ -9,21 +9,17 @@
 import type { HistoryPosition } from "../protocol/history.ts";
 import { randomId } from "../protocol/random_id.ts";
 import { NOTHING } from "../protocol/utf8.ts";
+import { tryDisk } from "./disk_trial.ts";
 import { KeptBlock } from "./kept_block.ts";
 import type { EventLog, LogSink } from "./log.ts";
 import type { LogFile, LogFolder } from "./log_folder.ts";
 import { MemoryLog } from "./memory_log.ts";
 import type { HistoryRules } from "./options.ts";
 import type { Producer, Producers } from "./producers.ts";
-import {
-  encodeBlock,
-  encodeEnd,
-  encodeProducers,
-  FORMAT_VERSION,
-  MAX_EPOCHS,
-} from "./segment_format.ts";
+import { encodeBlock, encodeEnd, FORMAT_VERSION, MAX_EPOCHS } from "./segment_format.ts";
 import type { Segment } from "./segment.ts";
 import { SegmentList, type SegmentStart } from "./segment_list.ts";
+import { WrittenCounts } from "./written_counts.ts";
 
 /** Size from which a new segment begins, in bytes: a share of all, within these bounds. */
 const MAX_SEGMENT_BYTES = 16_777_216;
@@ -58,12 +54,6 @@ const MAX_RETRY_MS = 60_000;
 /** Bytes of events that the disk has to take for the interval to be the shortest one again. */
 const STEADY_BYTES = 4_194_304;
 
-/** Bytes that the disk has to take as a trial before events are kept again. */
-const TRIAL_BYTES = 524_288;
-
-/** Most random bytes at a time. */
-const RANDOM_BYTES = 65_536;
-
 /** What a log begins with. */
 export interface LogState {
   readonly folder: LogFolder;
@@ -79,16 +69,6 @@ export interface LogState {
   /** The epochs before this one, each with the last position that they have in common. */
   readonly before: readonly HistoryPosition[];
   readonly producers: Producers;
-}
-
-/** Events of a producer in a row that are not written yet. */
-interface Count {
-  readonly producer: Producer;
-  /** The offset of the first and of the last one. */
-  readonly first: number;
-  last: number;
-  /** The number of the last one among all events of the producer. */
-  taken: number;
 }
 
 /** Returns the size from which a new segment begins, in bytes. */
@@ -123,9 +103,7 @@ export class DiskLog implements EventLog {
   /** Bytes that were added and have not been written. */
   #waiting = 0;
   #lastAt: number;
-  readonly #producers: Producers;
-  /** Whose events are not written yet, in the order of the offsets. */
-  #counts: Count[] = [];
+  readonly #counts: WrittenCounts;
   readonly #segmentBytes: number;
   /** Whether clients receive events only when the disk has them. */
   readonly #isSyncedFirst: boolean;
@@ -154,7 +132,7 @@ export class DiskLog implements EventLog {
     this.#file = file;
     this.#before = before;
     this.#lastAt = lastAt;
-    this.#producers = producers;
+    this.#counts = new WrittenCounts(producers);
     this.#segmentBytes = segmentBytesFor(rules);
     this.#isSyncedFirst = rules.sync === "always";
     this.#fullBytes = this.#isSyncedFirst ? FULL_BYTES_SYNCED_FIRST : FULL_BYTES;
@@ -233,39 +211,7 @@ export class DiskLog implements EventLog {
   }
 
   count(producer: Producer, count: number, taken: number): void {
-    const last = this.added;
-    const first = last - count + 1;
-    producer.offset = last;
-    const before = this.#counts.at(-1);
-    const isNext = before?.producer === producer && before.last + 1 === first &&
-      before.taken + count === taken;
-    if (!isNext) return void this.#counts.push({ producer, first, last, taken });
-    before.last = last;
-    before.taken = taken;
-  }
-
-  /** Returns the producers of the events up to an offset, which are about to be written. */
-  #takeCounts(to: number): Set<Producer> {
-    const producers = new Set<Producer>();
-    const counts = this.#counts;
-    let done = 0;
-    for (const { producer, first, last, taken } of counts) {
-      if (first > to) break;
-      producers.add(producer);
-      producer.written = taken - Math.max(0, last - to);
-      if (last <= to) done++;
-    }
-    if (done > 0) counts.splice(0, done);
-    return producers;
-  }
-
-  /** Returns the line about producers, with those of their events that are written. */
-  #countsOf(producers: Iterable<Producer>): Uint8Array {
-    const counts = Array.from(producers, ({ id, written, faulted }) => {
-      return { id, taken: written, faulted };
-    });
-    const { hasForgotten } = this.#producers;
-    return encodeProducers(counts.filter(({ taken }) => taken > 0), hasForgotten);
+    this.#counts.add(producer, count, taken, this.added);
   }
 
   /** Whether senders should wait until some of what they have sent is on the disk. */
@@ -334,7 +280,7 @@ export class DiskLog implements EventLog {
     const at = this.#lastAt;
     const isFull = this.#isSegmentFull(first, bytes);
     const start = isFull ? this.#startOf(this.epoch, this.#before, first) : null;
-    const producers = this.#countsOf(this.#takeCounts(this.#written));
+    const producers = this.#counts.take(this.#written);
     // Before anything is dropped.
     const written = encodeBlock({ first, events, bytes, at }, parts, producers);
     if (start) await this.#endSegment(start);
@@ -393,7 +339,7 @@ export class DiskLog implements EventLog {
   /** Returns what a segment begins with: its first line, and what is known of producers. */
   #startOf(epoch: string, before: readonly HistoryPosition[], first: number): SegmentStart {
     const head = { version: FORMAT_VERSION, epoch, first, before };
-    const counts = this.#countsOf(this.#producers);
+    const counts = this.#counts.all();
     const at = this.#lastAt;
     const block = counts.length > 0
       ? encodeBlock({ first, events: 0, bytes: 0, at }, [], counts)
@@ -422,11 +368,15 @@ export class DiskLog implements EventLog {
     while (this.#running) await this.#running;
     await this.#upkeep;
     try {
-      await this.#tryDisk();
+      const { size } = this.#segments.last;
+      this.#file ??= await this.#segments.openLast();
+      await tryDisk(this.#file, size);
+      this.#file.close();
+      this.#file = null;
       this.#written = this.synced;
       this.#waiting = 0;
       this.#block = null;
-      this.#counts = [];
+      this.#counts.forget();
       this.#tail = this.#newTail(this.synced);
       this.#segments.forget();
       await this.#sink?.onReopen();
@@ -443,28 +393,6 @@ export class DiskLog implements EventLog {
     } catch (error) {
       this.#break(error as Error);
     }
-  }
-
-  /**
-   * Cuts off what is not whole, and makes sure that more events fit. Otherwise, a full disk would take
-   * the start of a segment again and again, and the next events never.
-   */
-  async #tryDisk(): Promise<void> {
-    const { last } = this.#segments;
-    const file = this.#file ??= await this.#segments.openLast();
-    await file.truncate(last.size);
-    const bytes = new Uint8Array(TRIAL_BYTES); // which no file system may compress
-    for (let at = 0; at < TRIAL_BYTES; at += RANDOM_BYTES) {
-      crypto.getRandomValues(bytes.subarray(at, at + RANDOM_BYTES));
-    }
-    try {
-      await file.append(bytes);
-      await file.sync();
-    } finally {
-      await file.truncate(last.size);
-    }
-    file.close();
-    this.#file = null;
   }
 
   // Reading
@@ -527,9 +455,7 @@ export class DiskLog implements EventLog {
     await this.#upkeep;
     if (!this.isBroken && this.#file) {
       try {
-        const exact = Iterator.from(this.#producers).filter(({ isExact }) => isExact).toArray();
-        for (const producer of exact) producer.written = producer.taken;
-        await this.#file.append(encodeEnd(this.added, this.#countsOf(exact)));
+        await this.#file.append(encodeEnd(this.added, this.#counts.final()));
         await this.#file.sync();
       } catch (error) {
         this.#sink?.onBroken((error as Error).message);
