@@ -282,7 +282,7 @@ export async function reportNews(
       onRefusal?.(describeRefusal(status.event, status));
     } else if (status.type === "disconnected") {
       isLost = true;
-      onNews(`${lost(status)}; reconnecting`);
+      onNews(`${describeDisconnect(status)}; reconnecting`);
     } else if (status.type === "reconnected") {
       isLost = false;
       const place = printable(formatAddress(status.address));
@@ -295,7 +295,9 @@ export async function reportNews(
     } else if (status.type === "closed" && status.info.reason !== "local") {
       const { reason, detail } = status.info;
       const failure = new ConnectError(detail, { reason });
-      throw new StartError(isLost ? explainConnectError(failure, target) : lost(status));
+      throw new StartError(
+        isLost ? explainConnectError(failure, target) : describeDisconnect(status),
+      );
     }
   }
 }
@@ -316,7 +318,10 @@ export function idOf({ id }: EbsocketClient): string {
   return id === null ? "" : ` as ${printable(id)}`;
 }
 
-function lost({ address, info }: Pick<ClosedStatus, "address" | "info">): string {
+/** Describes the end of a connection, for a person. */
+export function describeDisconnect(
+  { address, info }: Pick<ClosedStatus, "address" | "info">,
+): string {
   return `Lost the connection to ${printable(formatAddress(address))} (${describeEnd(info)})`;
 }
 

@@ -6,14 +6,16 @@
 
 import { abortable } from "@std/async/abortable";
 import type { EbsocketClient } from "../client.ts";
-import { ConnectionClosedError, EventRefusedError } from "../errors.ts";
+import { ConnectionClosedError, EbsocketError, EventRefusedError } from "../errors.ts";
 import { printable, quote } from "../protocol/printable.ts";
 import type { RawEvent } from "../protocol/raw_event.ts";
+import { countOf } from "../protocol/units.ts";
 import { type Command, defineCommand } from "./command.ts";
 import {
   connect,
   CONNECTION_GROUP,
   CONNECTION_NOTES,
+  describeDisconnect,
   hearNothing,
   PATIENT_MS,
   subscribeIfPossible,
@@ -39,6 +41,9 @@ const MAX_UNCONFIRMED = 10_000;
 /** The maximum number of queued bytes before sending with receipts pauses. */
 const MAX_PENDING_BYTES = 1_048_576;
 
+/** Interval between checks whether the relay goes on accepting events, in milliseconds. */
+const CHECK_MS = 2000;
+
 /** The `pub` command. */
 export const pub: Command = defineCommand({
   name: "pub",
@@ -48,6 +53,7 @@ export const pub: Command = defineCommand({
   examples: [
     `ebsockets pub message content="Hello there" priority:=2 tags:='["a","b"]'`,
     "ebsockets pub - < events.jsonl",
+    "tail -F events.jsonl | ebsockets pub --reconnect -",
     "ebsockets pub --confirm done       # prints how many clients got it",
   ],
   groups: [{
@@ -55,12 +61,17 @@ export const pub: Command = defineCommand({
     flags: [
       flag.text("to", "ID", "Send only to this client, such as c7"),
       flag.switch("confirm", "Print how many clients each event has reached"),
+      flag.switch(
+        "reconnect",
+        "Go on after the connection was lost (default: end); a relay with a history takes each " +
+          "event once",
+      ),
     ],
     instead: EVENT_INSTEAD,
   }, CONNECTION_GROUP],
   exits: {
     0: "The relay accepted all events",
-    1: "An event was refused or invalid, the relay is unreachable, or no client has the --to ID",
+    1: "An event was refused or invalid, or may not have arrived, the relay is unreachable, or no client has the --to ID",
     130: "Interrupted by Ctrl+C (143: SIGTERM)",
   },
   notes:
@@ -70,11 +81,18 @@ even if it begins with - or looks like HOST:PORT.
 
 With --confirm, each event prints one line: the number of clients and the name.
 
+With --reconnect, it waits for the relay whenever the connection is lost, and then sends what the
+relay does not have. If the relay cannot tell, as one without a history, those on their way are not
+sent again, but counted.
+
 ${CONNECTION_NOTES}`,
   async run(args) {
     const what = "the NAME of an event, or - for standard input";
     const { target, name, members } = readEventWords("pub", what, args);
-    const { to, confirm } = args.values;
+    const { to, confirm, reconnect } = args.values;
+    if (reconnect && (confirm || to !== undefined)) {
+      throw new UsageError(`--reconnect and ${confirm ? "--confirm" : "--to"} exclude each other`);
+    }
     const isInput = name === "-";
     if (isInput && members[0] !== undefined) {
       const surplus = quote(members[0]);
@@ -88,12 +106,19 @@ ${CONNECTION_NOTES}`,
       isShown: isInput && !isTerminal("stdin") && !confirm && isScreen("stderr"),
     });
     const signal = stopSignal();
-    await using client = await open(target, { to, confirm }, signal);
+    await using client = await open(target, { to, confirm, reconnect }, signal);
     if (isInput && isTerminal("stdin")) printErr("Type events, one on each line; Ctrl+D ends");
     const batches = event ? [[event]] : readEvents(Deno.stdin);
-    const publisher = new Publisher(client, progress, { to, confirm });
-    const fault = await abortable(publisher.publish(batches), signal);
-    const { sent, lost, refused } = publisher;
+    const publisher = new Publisher(client, progress, { to, confirm, reconnect });
+    let fault: string | null;
+    try {
+      fault = await abortable(publisher.publish(batches), signal);
+    } catch (error) {
+      if (error === signal.reason) await publisher.interrupt();
+      throw error;
+    }
+    const { sent, lost, refused, unconfirmed } = publisher;
+    if (unconfirmed > 0) printErr(`error: ${unconfirmed} of ${sent} events may not have arrived`);
     if (fault !== null) throw new StartError(`${fault}; events sent before it: ${sent}`);
     if (to !== undefined && lost > 0) {
       const count = sent > 1 ? `${lost} of ${sent} events` : "the event";
@@ -101,7 +126,7 @@ ${CONNECTION_NOTES}`,
         `No client ${quote(to)}: ${count} had no recipient; ${PROGRAM} top lists the clients`,
       );
     }
-    return refused === 0 ? 0 : 1;
+    return refused + unconfirmed === 0 ? 0 : 1;
   },
 });
 
@@ -129,6 +154,7 @@ async function open(
 interface PublisherOptions {
   readonly to: string | undefined;
   readonly confirm: boolean;
+  readonly reconnect: boolean;
 }
 
 /** Events that are sent together, one batch after another. */
@@ -140,10 +166,16 @@ class Publisher {
   readonly #progress: Progress;
   readonly #options: PublisherOptions;
   readonly #output = new Output();
-  /** The number of events sent, without a recipient, and refused. */
+  /** The number of events sent, without a recipient, refused, and of unknown fate. */
   sent = 0;
   lost = 0;
   refused = 0;
+  unconfirmed = 0;
+  /** The number of accepted events at the last check, and whether it had not grown. */
+  #accepted = -1;
+  #isStuck = false;
+  /** Resolves while there is a connection. */
+  #connected = Promise.withResolvers<void>();
   /** The number of outstanding receipts, the next one, and why one has failed to arrive. */
   #open = 0;
   #next = Promise.withResolvers<void>();
@@ -156,6 +188,7 @@ class Publisher {
     this.#client = client;
     this.#progress = progress;
     this.#options = options;
+    this.#connected.resolve();
   }
 
   /**
@@ -168,6 +201,7 @@ class Publisher {
     const watching = this.#watch();
     const discarding = this.#discard();
     const work = this.#work(batches);
+    const checks = setInterval(() => this.#check(), CHECK_MS);
     try {
       await Promise.race([work, watching]);
       await this.#client.close();
@@ -175,14 +209,45 @@ class Publisher {
       return await work;
     } catch (error) {
       if (error instanceof ConnectionClosedError) await watching;
+      // All receipts have come, so there is nothing to wait for. The relay may acknowledge nothing.
+      if (error === this.#error) await this.#client.abort();
       throw error instanceof RangeError ? new StartError(messageOf(error)) : error;
+    } finally {
+      clearInterval(checks);
+    }
+  }
+
+  /** Ends before all events are sent, and reports if the relay has not accepted all that were. */
+  async interrupt(): Promise<void> {
+    const client = this.#client;
+    await client.close();
+    const accepted = client.acknowledgedEvents;
+    if (accepted === null || accepted >= this.sent) return;
+    this.#progress.clear();
+    printErr(`error: ${whereIs(client)} accepted ${accepted} of ${this.sent} events`);
+  }
+
+  /** Says that the relay accepts nothing for now, once until it does again. */
+  #check(): void {
+    const client = this.#client;
+    const accepted = client.acknowledgedEvents;
+    if (!client.connected || accepted === null || accepted >= this.sent) return;
+    if (accepted > this.#accepted) {
+      this.#accepted = accepted;
+      this.#isStuck = false;
+    } else if (!this.#isStuck) {
+      this.#isStuck = true;
+      this.#progress.clear();
+      const count = countOf(this.sent - accepted, "event");
+      printErr(`Waiting: ${whereIs(client)} accepts nothing for now, and ${count} wait for it`);
     }
   }
 
   async #work(batches: Batches): Promise<string | null> {
     const client = this.#client;
     const fault = await this.#sendAll(batches);
-    await client.flush();
+    // A receipt says more than an acknowledgement, and comes also if that does not.
+    if (!this.#wantsReceipts) await this.#flush();
     while (this.#open > 0) await this.#next.promise;
     if (this.#error !== undefined) throw this.#error;
     if (client.acknowledgedEvents !== null) return fault;
@@ -191,10 +256,24 @@ class Publisher {
     );
   }
 
+  /** Waits until the relay has what was sent, over all connections. */
+  async #flush(): Promise<void> {
+    for (;;) {
+      await this.#connected.promise;
+      try {
+        return await this.#client.flush();
+      } catch (error) {
+        // Some events are of unknown fate, and counted. Others may be on their way again.
+        if (!this.#options.reconnect || !(error instanceof ConnectionClosedError)) throw error;
+      }
+    }
+  }
+
   async #sendAll(batches: Batches): Promise<string | null> {
     const client = this.#client;
     try {
       for await (const events of batches) {
+        await this.#connected.promise;
         let room: Promise<void> | undefined;
         for (const event of events) room = this.#send(event);
         await room;
@@ -210,11 +289,15 @@ class Publisher {
     }
   }
 
+  get #wantsReceipts(): boolean {
+    return this.#options.confirm || this.#options.to !== undefined;
+  }
+
   /** Sends an event. Resolves when there is room for more, unless a receipt was requested. */
   #send(event: RawEvent): Promise<void> | undefined {
-    const { to, confirm } = this.#options;
+    const { to } = this.#options;
     this.sent++;
-    if (!confirm && to === undefined) return this.#client.sendEvent(event);
+    if (!this.#wantsReceipts) return this.#client.sendEvent(event);
     const options = { confirm: true, timeout: Infinity, ...(to !== undefined && { to }) } as const;
     this.#takeReceipt(event, this.#client.sendEvent(event, options));
   }
@@ -227,7 +310,13 @@ class Publisher {
       if (this.#options.confirm) this.#print(`${clients} ${printable(name)}\n`);
     } catch (error) {
       if (error instanceof EventRefusedError) this.#refuse(name, error.code, error.detail);
-      else this.#error ??= error;
+      else if (error instanceof EbsocketError && error.code === "incomplete") {
+        this.#error ??= new StartError(
+          `${whereIs(this.#client)} could not keep ${
+            quote(name)
+          }, or a relay of its cluster did not answer`,
+        );
+      } else this.#error ??= error;
     }
     this.#open--;
     this.#next.resolve();
@@ -249,15 +338,31 @@ class Publisher {
       } else if (status.type === "cluster" && status.state === "alone") {
         this.#progress.clear();
         printErr("The relay has lost the other relays, and may accept nothing until they are back");
+      } else if (status.type === "disconnected" && this.#options.reconnect) {
+        this.#connected = Promise.withResolvers();
+        this.#progress.clear();
+        printErr(`${describeDisconnect(status)}; reconnecting`);
+        this.#noteUnconfirmed(status.unconfirmed.length);
+      } else if (status.type === "reconnected") {
+        printErr(`Reconnected to ${whereIs(client)}`);
+        this.#noteUnconfirmed(status.unconfirmed.length);
+        this.#connected.resolve();
       } else if (status.type === "disconnected" || status.type === "closed") {
         const { reason } = status.info;
         if (reason === "local") return;
+        this.#connected = Promise.withResolvers(); // which is never again
         throw new StartError(
           `The connection to ${whereIs(client)} ended with ${describeEnd(status.info)}: ` +
             `it accepted ${client.acknowledgedEvents ?? 0} of ${this.sent} events`,
         );
       }
     }
+  }
+
+  #noteUnconfirmed(count: number): void {
+    if (count === 0) return;
+    this.unconfirmed += count;
+    printErr(`${countOf(count, "event")} may not have arrived`);
   }
 
   /** Drops events that arrive nevertheless. Otherwise, a full inbox would hold receipts back. */

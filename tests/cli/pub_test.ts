@@ -1,12 +1,14 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertLess } from "@std/assert/less";
 import { assertMatch } from "@std/assert/match";
 import { formatAddress } from "../../protocol/address.ts";
 import { defineEvents } from "../../schema/definitions.ts";
 import { type TestRelay, testRelay } from "../../testing.ts";
+import { CuttingProxy } from "../faults/cutting_proxy.ts";
 import { Command } from "../support/command.ts";
 import { FakeServer } from "../support/fake_server.ts";
 import { Peer } from "../support/peer.ts";
-import { until } from "../support/waiting.ts";
+import { pause, until } from "../support/waiting.ts";
 
 /** Runs `pub` for a relay to its end, with `input`. */
 async function pub(relay: Pick<TestRelay, "address">, args: string[], input = "") {
@@ -220,6 +222,105 @@ Deno.test({
   },
 });
 
+Deno.test("pub --reconnect sends each event once to a relay with a history, however often it is cut off", async () => {
+  await using relay = testRelay({ history: {} });
+  await using proxy = new CuttingProxy([relay.address], 300);
+  await using command = new Command(["pub", formatAddress(proxy.address), "--reconnect", "-"]);
+  let count = 0;
+  while (proxy.cuts < 3) {
+    const lines = Array.from({ length: 100 }, () => `{"event":"e","__dict__":{"i":${count++}}}\n`);
+    await command.type(lines.join(""));
+    await pause(2);
+  }
+  proxy.isCutting = false;
+  const { code, stdout, stderr } = await command.end();
+  assertEquals([code, stdout], [0, ""]);
+  const said = /^(Lost the connection to [^\n]+; reconnecting\nReconnected to \S+\n)+$/;
+  assertMatch(stderr, said);
+  await using reader = await relay.connect();
+  const past = reader.history([">"], { since: "first" });
+  const numbers = await Array.fromAsync(past, (event) => event.getAttribute("i"));
+  assertEquals(numbers, Array.from({ length: count }, (_, i) => i));
+});
+
+Deno.test("pub --reconnect goes on at a relay that cannot tell what has arrived, and counts the rest", async () => {
+  await using server = new FakeServer({ ack: true });
+  await using command = new Command(["pub", formatAddress(server.address), "--reconnect", "-"]);
+  const first = await server.session();
+  await command.type('{"event":"a"}\n{"event":"b"}\n{"event":"c"}\n');
+  await first.events(3);
+  await first.ack(1);
+  await first.close("shutdown");
+  const second = await server.session();
+  await command.type('{"event":"d"}\n');
+  assertEquals(await second.events(1), ["d"]);
+  await second.ack(1);
+  const { code, stderr } = await command.end();
+  assertEquals(code, 1);
+  const [lost, ...rest] = stderr.split("\n");
+  assertMatch(lost!, /^Lost the connection to \S+ \(shutdown\); reconnecting$/);
+  assertEquals(rest, [
+    "2 events may not have arrived",
+    `Reconnected to ${formatAddress(server.address)}`,
+    "error: 2 of 4 events may not have arrived",
+    "",
+  ]);
+});
+
+Deno.test("pub --reconnect reads no further while there is no relay, and ends on a signal", {
+  ignore: Deno.build.os === "windows",
+}, async () => {
+  const server = new FakeServer({ ack: true });
+  await using command = new Command(["pub", formatAddress(server.address), "--reconnect", "-"]);
+  const session = await server.session();
+  await server[Symbol.asyncDispose]();
+  await session.close();
+  await until(() => command.stderr.includes("reconnecting"));
+  const line = `{"event":"e","__dict__":{"text":"${"x".repeat(1_000_000)}"}}\n`;
+  let written = 0;
+  const writing = (async () => {
+    for (; written < 50; written++) await command.type(line);
+  })().catch(() => {});
+  await pause(500);
+  assertLess(written, 5);
+  command.kill("SIGINT");
+  assertEquals((await command.end()).code, 130);
+  await writing;
+});
+
+Deno.test("pub says that the relay accepts nothing for now, and on a signal how many it has", {
+  ignore: Deno.build.os === "windows",
+}, async () => {
+  await using server = new FakeServer({ ack: true });
+  await using command = new Command(["pub", formatAddress(server.address), "-"]);
+  const session = await server.session();
+  await command.type('{"event":"a"}\n{"event":"b"}\n');
+  await session.events(2);
+  await until(() => command.stderr !== "");
+  const place = formatAddress(server.address);
+  const waiting = `Waiting: ${place} accepts nothing for now, and 2 events wait for it\n`;
+  assertEquals(command.stderr, waiting);
+  await session.ack(1);
+  command.kill("SIGINT");
+  const { code, stderr } = await command.end();
+  assertEquals([code, stderr], [130, `${waiting}error: ${place} accepted 1 of 2 events\n`]);
+});
+
+Deno.test("pub --confirm fails at once if the relay does not keep an event", async () => {
+  await using server = new FakeServer({ ack: true, features: ["subscribe", "ack"] });
+  await using command = new Command(["pub", formatAddress(server.address), "--confirm", "a"]);
+  const session = await server.session();
+  await session.send({ control: "ack", id: JSON.parse((await session.line())!).id });
+  const { ack } = JSON.parse((await session.line())!);
+  await session.send({ control: "ack", id: ack, clients: 1, incomplete: true });
+  // It is not acknowledged either.
+  const { code, stdout, stderr } = await command.end();
+  assertEquals([code, stdout], [1, ""]);
+  const place = formatAddress(server.address);
+  const why = `could not keep "a", or a relay of its cluster did not answer`;
+  assertEquals(stderr, `error: ${place} ${why}\n`);
+});
+
 Deno.test("pub reports invalid arguments in one line, and exits with 2", async () => {
   const cases: [args: string[], complaint: string][] = [
     [[], "pub needs the NAME of an event, or - for standard input"],
@@ -235,6 +336,8 @@ Deno.test("pub reports invalid arguments in one line, and exits with 2", async (
       'Unknown option "-t": the event is NAME and KEY=TEXT without an option, such as message content=hi',
     ],
     [["a", "--confirm=yes"], "--confirm takes no value"],
+    [["a", "--confirm", "--reconnect"], "--reconnect and --confirm exclude each other"],
+    [["a", "--to", "c1", "--reconnect"], "--reconnect and --to exclude each other"],
     [[""], 'Invalid event: "event" must be a string of 1 to 255 bytes, found 0'],
   ];
   await Promise.all(cases.map(async ([args, complaint]) => {
