@@ -180,8 +180,7 @@ class Publisher {
   #open = 0;
   #next = Promise.withResolvers<void>();
   #error: unknown;
-  /** The lines to be printed, and the last write. */
-  #text = "";
+  /** Resolves when all receipts are printed. */
   #printing = Promise.resolve();
 
   constructor(client: EbsocketClient, progress: Progress, options: PublisherOptions) {
@@ -370,16 +369,8 @@ class Publisher {
     while ((await this.#client.recvEvents()).length > 0);
   }
 
-  /** Prints a line together with all that are added while an earlier write is under way. */
   #print(line: string): void {
-    if (this.#text === "") {
-      this.#printing = this.#printing.then(async () => {
-        const text = this.#text;
-        this.#text = "";
-        await this.#output.write(text);
-      });
-      this.#printing.catch(() => {}); // Awaited at the end.
-    }
-    this.#text += line;
+    this.#printing = this.#output.write(line);
+    this.#printing.catch(() => {}); // Awaited at the end.
   }
 }

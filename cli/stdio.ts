@@ -6,6 +6,7 @@
  * @module
  */
 
+import { concat } from "@std/bytes/concat";
 import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import { LF } from "../protocol/ascii.ts";
 import { encoder } from "../protocol/utf8.ts";
@@ -126,6 +127,8 @@ export async function print(text: string): Promise<void> {
 /** Writes to standard output. */
 export class Output {
   readonly #write: (bytes: Uint8Array) => Promise<number>;
+  /** What is to be written after the write under way, together. */
+  #waiting: Uint8Array[] = [];
   #last: Promise<void> = Promise.resolve();
 
   /** Creates an output that passes bytes to `write`, which may take only some of them. */
@@ -134,16 +137,18 @@ export class Output {
   }
 
   /**
-   * Writes `data` after all earlier data. Resolves once it is written.
+   * Writes `data` after all earlier data, together with what comes before that is written. Resolves
+   * once it is written.
    *
    * @throws {OutputClosed} If the reader has gone.
    * @throws {OutputFailed} If it cannot be written for any other reason, which the message gives.
    */
   write(data: Uint8Array | string): Promise<void> {
-    const bytes = typeof data === "string" ? encoder.encode(data) : data;
-    const last = this.#last.then(() => this.#writeAll(bytes));
-    this.#last = last;
-    return last;
+    this.#waiting.push(typeof data === "string" ? encoder.encode(data) : data);
+    if (this.#waiting.length === 1) {
+      this.#last = this.#last.then(() => this.#writeAll(concat(this.#waiting.splice(0))));
+    }
+    return this.#last;
   }
 
   async #writeAll(bytes: Uint8Array): Promise<void> {

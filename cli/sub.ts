@@ -38,6 +38,9 @@ import { formatAddress } from "../protocol/address.ts";
 import { printable, quote } from "../protocol/printable.ts";
 import { addressOf } from "../net/transport.ts";
 
+/** Number of events of the past that may wait to be written, together. */
+const MAX_UNWRITTEN = 1000;
+
 /** The options about events of the past. */
 const HISTORY_GROUP = {
   title: "Events that the relay has kept, before those that arrive",
@@ -224,12 +227,16 @@ async function print(
       code = 1;
       printErr(describePastLoss(loss));
     };
-    let missing = count;
+    let printed = 0;
+    let writing = Promise.resolve();
     past = client.history(wanted, { since, partial: true, onLoss, signal });
     for await (const event of past) {
-      await output.write(view(withoutPast(event as RawEvent)));
-      if (--missing === 0) return;
+      writing = output.write(view(withoutPast(event as RawEvent)));
+      writing.catch(() => {}); // Awaited below.
+      if (++printed % MAX_UNWRITTEN === 0) await writing;
+      if (printed === count) break;
     }
+    await writing;
   };
   try {
     await Promise.race([since !== null && !follows ? printPast(since) : printAll(), news]);

@@ -36,3 +36,21 @@ Deno.test("Output.write() rejects with the cause if the output fails", async () 
     "Cannot write to standard output: The disk is full",
   );
 });
+
+Deno.test("Output.write() writes what comes during a write together", async () => {
+  const writes: string[] = [];
+  const output = new Output((bytes) => {
+    writes.push(textOf(bytes));
+    return Promise.resolve(bytes.length);
+  });
+  const first = output.write("a");
+  output.write("b");
+  await first;
+  const second = output.write("c");
+  await Promise.resolve(); // It is under way.
+  output.write("d");
+  const last = output.write("e");
+  await second;
+  await last;
+  assertEquals(writes, ["ab", "c", "de"]);
+});
