@@ -310,7 +310,7 @@ export function describeLoss(reason: LossReason, which = "Events are"): string {
 const LOSSES: Readonly<Record<LossReason, string>> = {
   epoch: "the relay has begun a new history since then",
   evicted: "no longer kept by the relay, or damaged",
-  ahead: "the relay has had no such event",
+  ahead: "the history of the relay ends before them; a crash may have taken its last events",
 };
 
 /** Returns the words for the ID of a client, such as ` as c1`. */
