@@ -125,7 +125,8 @@ export class Relay {
   }
 
   /** Loads the answers to HTTP requests, which many relays never get. */
-  async #loadSite({ web, token, maxTotalPendingBytes }: RelayOptions): Promise<Site> {
+  async #loadSite(options: RelayOptions): Promise<Site> {
+    const { web, token, history, maxTotalPendingBytes } = options;
     const { Site } = await import("./web/site.ts");
     const pipeline = this.#pipeline;
     const subject = {
@@ -133,6 +134,7 @@ export class Relay {
       get position() {
         return pipeline.position;
       },
+      keepsLast: (history?.keepLast ?? []).length > 0,
       isClosing: false,
       maxTotalPendingBytes: maxTotalPendingBytes ?? DEFAULT_MAX_TOTAL_PENDING_BYTES,
     };

@@ -132,7 +132,7 @@ class Question extends PendingRequest {
       ? places.reduce((one, other) => offsetOf(other) < offsetOf(one) ? other : one)
       : { epoch: this.#epoch, offset: this.#offset };
     this.#asked = offsetOf(place);
-    const replay = { since: place, isPartial, isPast: true };
+    const replay = { since: place, partial: isPartial, isPast: true };
     return encodeRequest({ control: "subscribe", events: patterns, id, replay });
   }
 

@@ -44,7 +44,7 @@ interface Replay {
   epoch: string | null;
   /** Everything up to this offset has been received. Unknown before the answer to a new request. */
   offset: number;
-  readonly isPartial: boolean;
+  readonly partial: ReplayRequest["partial"];
   /** Whether it goes on where an earlier connection has ended. */
   readonly isResume: boolean;
   /** Whether the status reports that it is not recovered. A call reports that itself. */
@@ -79,6 +79,8 @@ export class PositionTracker {
   readonly #replays = new TextMap<Replay>();
   /** The requests that the next connection makes instead of resuming, by pattern. */
   readonly #wanted = new Map<string, ReplayRequest>();
+  /** What the program wants where it cannot go on, by pattern. */
+  readonly #partial = new Map<string, ReplayRequest["partial"]>();
   #span: Span | null = null;
   readonly #spans = new WeakMap<EbsocketEvent, Span>();
   /** The result so far of the resumption in progress. */
@@ -148,7 +150,10 @@ export class PositionTracker {
 
   /** Forgets patterns without a subscription. */
   forget(patterns: readonly string[]): void {
-    for (const pattern of patterns) this.#wanted.delete(pattern);
+    for (const pattern of patterns) {
+      this.#wanted.delete(pattern);
+      this.#partial.delete(pattern);
+    }
     for (const [id, replay] of this.#replays) {
       replay.patterns = replay.patterns.filter((pattern) => !patterns.includes(pattern));
       if (replay.patterns.length === 0) this.#end(id, 0);
@@ -161,14 +166,12 @@ export class PositionTracker {
     if (wanted || this.#epoch === null) return wanted;
     const replays = this.#replays.values().filter(({ patterns }) => patterns.includes(pattern));
     let since: HistoryPosition = { epoch: this.#epoch, offset: this.#offset };
-    let isPartial = false;
     for (const replay of replays) {
       const { epoch, offset } = replay;
       if (isLate(replay, this.#epoch)) since = { epoch: epoch!, offset };
       else if (since.epoch === this.#epoch && offset < since.offset) since = { ...since, offset };
-      isPartial ||= replay.isPartial;
     }
-    return { since, isPartial, isPast: false };
+    return { since, partial: this.#partial.get(pattern) ?? false };
   }
 
   /** Begins a connection, after {@link replayFor} and before its first {@link ask}. */
@@ -185,7 +188,7 @@ export class PositionTracker {
   ask(
     id: string,
     patterns: readonly string[],
-    { since, isPartial }: ReplayRequest,
+    { since, partial }: ReplayRequest,
     isNew: boolean,
   ): void {
     const isResume = !isNew && !patterns.some((pattern) => this.#wanted.has(pattern));
@@ -193,7 +196,7 @@ export class PositionTracker {
       ? since
       : { epoch: null, offset: 0 };
     const isReported = !isNew;
-    const asked = { patterns, epoch, offset, isPartial, isResume, isReported };
+    const asked = { patterns, epoch, offset, partial, isResume, isReported };
     this.#replays.set(id, { ...asked, isAnswered: false, from: offset });
     if (isResume) this.#resumption ??= { isLossReported: false, events: 0 };
   }
@@ -242,7 +245,10 @@ export class PositionTracker {
   #onAnswer({ id, epoch, recovered, reason, from, to }: ReplayAnswer): void {
     const replay = this.#replays.get(id);
     if (!replay) return;
-    for (const pattern of replay.patterns) this.#wanted.delete(pattern);
+    for (const pattern of replay.patterns) {
+      this.#wanted.delete(pattern);
+      this.#partial.set(pattern, replay.partial);
+    }
     if (epoch !== this.#epoch) this.#restart(epoch, to);
     if (reason === "ahead") this.#offset = Math.min(this.#offset, to);
     // While others run, the patterns without one wait with them.
@@ -252,7 +258,7 @@ export class PositionTracker {
     replay.epoch = epoch;
     replay.offset = from;
     replay.from = from;
-    if (recovered === false && !replay.isPartial) this.#end(id, to);
+    if (recovered === false && !replay.partial) this.#end(id, to);
     else this.#beginSpan();
   }
 

@@ -56,7 +56,7 @@ export function checkSince(since: Since): void {
 
 /** Returns the request for kept events of a pattern. */
 export function replayFor(pattern: string, since: Since, isPartial: boolean): ReplayRequest {
-  return { since: placeOf(pattern, since), isPartial, isPast: false };
+  return { since: placeOf(pattern, since), partial: since === "last" ? since : isPartial };
 }
 
 /** Returns where kept events of a pattern begin. */

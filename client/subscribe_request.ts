@@ -39,8 +39,9 @@ export interface ReplayOptions extends Omit<SubscribeOptions, "queue"> {
   /** From where on the client receives the events that the relay has kept. */
   readonly since: Since;
   /**
-   * Whether the client receives the others if some events since a position are missing. Otherwise, it
-   * receives no earlier events then.
+   * Whether the client receives the others if some events since a position are missing, here and
+   * when it connects again. Otherwise, it receives no earlier events then, or with `since: "last"`
+   * the last event of each name.
    *
    * @default {false}
    */

@@ -712,6 +712,5 @@ async function granting(line: SubscribeLine): Promise<void> {
 }
 
 function stoppedError(subject: unknown): ConnectionClosedError {
-  const why = "the client takes nothing new, as it is being drained";
-  return new ConnectionClosedError(`Cannot ${SUBSCRIBE} ${subject}: ${why}`);
+  return new ConnectionClosedError(`Cannot ${SUBSCRIBE} ${subject}: the client is being drained`);
 }

@@ -46,10 +46,13 @@ export type Since =
 /** The part of a `subscribe` that is about the history. */
 export interface ReplayRequest {
   readonly since: Since;
-  /** Whether the client wants what is left although some of it is missing. */
-  readonly isPartial: boolean;
+  /**
+   * Whether the client wants what is left although some of it is missing, or `last` if it then wants
+   * the last event of each name.
+   */
+  readonly partial: boolean | "last";
   /** Whether the client only asks for events of the past, and adds no subscriptions. */
-  readonly isPast: boolean;
+  readonly isPast?: boolean;
 }
 
 /** Why not all events since a position are there. */
@@ -94,10 +97,10 @@ export function decodeHistoryTerms(value: unknown): HistoryTerms | null {
 }
 
 /** Returns the members of a `subscribe` with a replay. */
-export function replayMembers({ since, isPartial, isPast }: ReplayRequest): object {
+export function replayMembers({ since, partial, isPast }: ReplayRequest): object {
   return {
     since: sinceMember(since),
-    partial: isPartial || undefined,
+    partial: partial || undefined,
     live: isPast ? false : undefined,
   };
 }
@@ -117,7 +120,7 @@ export function decodeReplay({ since, partial, live, id }: Line): ReplayRequest 
   }
   const isPast = live === false;
   if (isPast && !isText(id)) return `"id" may take ${MAX_TEXT_BYTES} bytes with "live":false`;
-  return { since: decoded, isPartial: partial === true, isPast };
+  return { since: decoded, partial: partial === "last" ? partial : partial === true, isPast };
 }
 
 function decodeSince(value: unknown): Since | null {

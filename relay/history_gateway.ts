@@ -300,6 +300,9 @@ export class HistoryGateway implements HistoryPort {
   }
 
   refusalOf(client: Client, { id, replay }: SubscriptionRequest): Refusal | null {
+    if (replay?.since === "last" && this.#keeper.rules.keepLast.length === 0) {
+      return { id, reason: "no-history", detail: "the relay keeps no last events (--keep-last)" };
+    }
     const reader = this.#readers.get(client.recipient);
     if (!replay || !reader) return null;
     const refuse = (detail: string): Refusal => ({ id, reason: "bad-request", detail });
@@ -376,7 +379,7 @@ export class HistoryGateway implements HistoryPort {
   /** Returns what a client asks for, and answers it, now or after a search. */
   #wishOf(client: Client, { id, events, replay }: Question, replayer: Replay): Wish {
     const { log } = this.#keeper;
-    const { since, isPartial } = replay;
+    const { since, partial } = replay;
     const { head } = log;
     const answer = (place: Place, to = head): void => {
       client.recipient.send(encodeReplayAnswer({ id, epoch: log.epoch, ...place, to }), 0);
@@ -397,17 +400,22 @@ export class HistoryGateway implements HistoryPort {
     const looked = since === "last" ? null : log.look(received);
     if (looked) {
       let place: Place = { from: head };
-      const locate = () => (place = this.#placeOf(since, isPartial)).from;
-      return replayer.wishLater(id, events, looked, locate, () => answer(place, log.head));
+      const locate = () => {
+        place = this.#placeOf(since, partial);
+        if (beginsWithValues(place, replay)) replayer.beginWithValues(wish);
+        return place.from;
+      };
+      const wish = replayer.wishLater(id, events, looked, locate, () => answer(place, log.head));
+      return wish;
     }
-    const place = this.#placeOf(since, isPartial);
+    const place = this.#placeOf(since, partial);
     answer(place);
-    if (since === "last") return replayer.wishValues(id, events);
+    if (beginsWithValues(place, replay)) return replayer.wishValues(id, events);
     return wishFrom(id, events, place.from);
   }
 
   /** Returns the place from which on a client receives events. */
-  #placeOf(since: HistoryPosition | "first" | "last", isPartial: boolean): Place {
+  #placeOf(since: HistoryPosition | "first" | "last", partial: ReplayRequest["partial"]): Place {
     const { log } = this.#keeper;
     const { first, head } = log;
     if (since === "first") return { from: first - 1 };
@@ -422,7 +430,7 @@ export class HistoryGateway implements HistoryPort {
       ? "evicted"
       : null;
     if (reason === null) return { recovered: true, from: offset };
-    return { recovered: false, reason, from: isPartial ? first - 1 : head };
+    return { recovered: false, reason, from: partial === true ? first - 1 : head };
   }
 
   /**
@@ -447,4 +455,9 @@ export class HistoryGateway implements HistoryPort {
 
 function isQuestion(request: SubscriptionRequest): request is Question {
   return request.replay !== undefined;
+}
+
+/** Returns whether a client first receives the last event of each name. */
+function beginsWithValues({ recovered }: Place, { since, partial }: ReplayRequest): boolean {
+  return since === "last" || recovered === false && partial === "last";
 }

@@ -188,9 +188,15 @@ export abstract class Replay {
 
   /** Returns a wish for the last event of each name, and for those after them. */
   wishValues(id: string, patterns: readonly string[]): Wish {
-    const { head } = this.log;
-    const values = this.source.keeper.lastValues.matching(this.source.filterOf(patterns), head);
-    return { ...wishFrom(id, patterns, head), values };
+    const wish = wishFrom(id, patterns, this.log.head);
+    this.beginWithValues(wish);
+    return wish;
+  }
+
+  /** Lets the last event of each name come before all others of a wish. */
+  beginWithValues(wish: Wish): void {
+    const filter = this.source.filterOf(wish.patterns);
+    wish.values = this.source.keeper.lastValues.matching(filter, this.log.head);
   }
 
   /** Does some of the work. */

@@ -217,7 +217,7 @@ Deno.test("PROTOCOL.md shows valid lines in its text", () => {
     control: "subscribe",
     events: ["chat.>"],
     id: "s1",
-    replay: { since: { epoch: "k3J9x2aQ", offset: 1001 }, isPartial: false, isPast: false },
+    replay: { since: { epoch: "k3J9x2aQ", offset: 1001 }, partial: false, isPast: false },
   });
   assertEquals(decodeReplayAnswer(replayed), {
     id: "s1",

@@ -44,6 +44,14 @@ const HELLO = encodeHello({ ack: false, offsets: true });
 /** A request for a stream. */
 export type StreamRequest = Pick<HttpRequest, "query" | "headers">;
 
+/** What a relay keeps, as far as it matters for a stream. */
+export interface KeptHistory {
+  /** The end of the history, or `null` if the relay keeps no events. */
+  readonly position: HistoryPosition | null;
+  /** Whether it keeps the last events of some names. */
+  readonly keepsLast: boolean;
+}
+
 /** From where on a client wants the events of the history. */
 type Place = HistoryPosition | "first" | "last";
 
@@ -57,16 +65,18 @@ export class EventStreams {
    * Returns the stream that a request asks for, or its fault. Without a name it has every event.
    *
    * @param request The request.
-   * @param position The end of the history, or `null` if the relay keeps no events.
+   * @param history What the relay keeps.
    */
-  answer(request: StreamRequest, position: HistoryPosition | null): EventStream | HttpFault {
+  answer(request: StreamRequest, history: KeptHistory): EventStream | HttpFault {
     const parameters = new URLSearchParams(request.query);
-    const fault = faultOf(parameters, position !== null);
+    const fault = faultOf(parameters, history);
     if (fault) return httpFault(400, fault);
     const patterns = parameters.getAll(NAME);
     const events = patterns.length === 0 ? [REST] : patterns;
+    const { position } = history;
+    const wantsLast = parameters.get(SINCE) === "last";
     const lines = position
-      ? [NOTHING, HELLO, requestSince(events, placeIn(request, parameters) ?? position)]
+      ? [NOTHING, HELLO, requestSince(events, placeIn(request, parameters) ?? position, wantsLast)]
       : [NOTHING, encodeRequest({ control: "subscribe", events })];
     return {
       kind: "events",
@@ -86,7 +96,10 @@ export class EventStreams {
 }
 
 /** Returns what is wrong with the parameters of a request, or `null`. */
-function faultOf(parameters: URLSearchParams, hasHistory: boolean): string | null {
+function faultOf(
+  parameters: URLSearchParams,
+  { position, keepsLast }: KeptHistory,
+): string | null {
   const unknown = [...parameters.keys()].find((key) => key !== NAME && key !== SINCE);
   if (unknown !== undefined) {
     return `Unknown parameter ${quote(unknown)}: expected patterns of event names, such as ` +
@@ -98,7 +111,10 @@ function faultOf(parameters: URLSearchParams, hasHistory: boolean): string | nul
   }
   const since = parameters.get(SINCE);
   if (since === null) return null;
-  if (!hasHistory) return `Invalid since ${quote(since)}: the relay keeps no events`;
+  if (!position) return `Invalid since ${quote(since)}: the relay keeps no events`;
+  if (since === "last" && !keepsLast) {
+    return 'Invalid since "last": the relay keeps no last events of names (--keep-last)';
+  }
   if (parsePlace(since)) return null;
   return `Invalid since ${quote(since)}: expected first, last, or a position such as k3J9x2aQ:1041`;
 }
@@ -116,10 +132,14 @@ function parsePlace(text: string): Place | null {
   return text === "first" || text === "last" ? text : parsePosition(text);
 }
 
-/** Returns the request for the events since a place, and for what is left if some are missing. */
-function requestSince(events: readonly string[], since: Place): Uint8Array {
+/**
+ * Returns the request for the events since a place, and for what is left if some are missing, or the
+ * last event of each name.
+ */
+function requestSince(events: readonly string[], since: Place, wantsLast: boolean): Uint8Array {
   // The ID of the request is in its answer, so that a gap can say what is missing.
   const id = typeof since === "string" ? since : formatPosition(since);
-  const replay = { since, isPartial: true, isPast: false };
+  const partial = wantsLast ? "last" : true;
+  const replay = { since, partial } as const;
   return encodeRequest({ control: "subscribe", events, id, replay });
 }

@@ -32,6 +32,8 @@ export interface SiteSubject {
   readonly isClosing: boolean;
   /** The end of the relay's history, or `null` if it keeps no events. */
   readonly position: HistoryPosition | null;
+  /** Whether the relay keeps the last events of some names. */
+  readonly keepsLast: boolean;
   /** The limit of the bytes queued for all clients together. */
   readonly maxTotalPendingBytes: number;
 }
@@ -91,7 +93,7 @@ export class Site {
         return this.#client.answer(request, { "Content-Type": SCRIPT_TYPE });
       case "/events":
         if (!isAuthorized) return TOKEN_REQUIRED;
-        return this.#events.answer(request, this.#subject.position);
+        return this.#events.answer(request, this.#subject);
       case "/metrics":
         return faultOfMonitor(request, this.#monitoring, isAuthorized) ?? this.#metrics();
       case "/healthz":

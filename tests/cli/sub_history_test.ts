@@ -56,7 +56,11 @@ for (
   Deno.test(`sub ${args.join(" ")} prints kept events first, then those that arrive`, async () => {
     await using sub = new Sub(...args, "--count=3", "a.>");
     const line = await sub.start();
-    assertEquals([line.events, line.since, line.partial], [["a.>"], since, true]);
+    assertEquals([line.events, line.since, line.partial], [
+      ["a.>"],
+      since,
+      args[0] === "--last-values" ? "last" : true,
+    ]);
     await sub.ack(line);
     await sub.session.write('{"offset":98,"event":"a.x"}\n{"offset":99,"event":"a.y"}\n');
     await sub.session.send({ control: "live", id: line.id, offset: 100 });
@@ -124,6 +128,7 @@ Deno.test("sub reports events that are missing, and what it has received after a
   await sub.session.close();
   sub.session = await sub.server.session();
   const line = await sub.asked();
+  assertEquals([line.since, line.partial], [{ epoch: "e1", offset: 100 }, true]);
   await sub.ack(line, { recovered: true, from: 100, to: 103 });
   await sub.session.write('{"offset":103,"event":"a"}\n');
   await sub.session.send({ control: "live", id: line.id, offset: 103 });

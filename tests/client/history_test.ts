@@ -4,6 +4,7 @@ import { assertRejects } from "@std/assert/rejects";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { EbsocketClient } from "../../client.ts";
 import type { Position, Since } from "../../client/since.ts";
+import type { ReplayOptions } from "../../client/subscribe_request.ts";
 import { EbsocketError, EventRefusedError } from "../../errors.ts";
 import { FakeServer } from "../support/fake_server.ts";
 import { HistoryRelay, keeping, resumed } from "../support/history_relay.ts";
@@ -369,7 +370,7 @@ Deno.test("EbsocketClient.subscribe() sends since, and resolves to the relay's a
     const isPosition = since === cases[0]![0];
     const answered = client.subscribe(["b"], { since, partial: true });
     const line = await relay.asked();
-    assertEquals([line.since, line.partial], [member, true]);
+    assertEquals([line.since, line.partial], [member, since === "last" ? since : true]);
     assertStrictEquals(client.position, null);
     const recovered = isPosition ? { recovered: false, reason: "evicted" } : {};
     await relay.grant(line, { from: 17, to: 100, ...recovered });
@@ -383,6 +384,51 @@ Deno.test("EbsocketClient.subscribe() sends since, and resolves to the relay's a
     assertEquals(client.position, { epoch: "e1", offset: 100, behind: { b: 17 } });
     await relay.say({ control: "live", id: line.id, offset: 100 });
     await until(() => client.position?.behind === undefined);
+  }
+});
+
+Deno.test("EbsocketClient asks for what its program wants where it cannot go on, on each connection", async () => {
+  await using relay = await HistoryRelay.connect({}, (client) => client.subscribe(["plain"]));
+  const { client } = relay;
+  const subscribe = async (pattern: string, options: ReplayOptions) => {
+    const subscribed = client.subscribe([pattern], options);
+    const line = await relay.asked();
+    await relay.grant(line, { from: 100, to: 100 });
+    await relay.say({ control: "live", id: line.id, offset: 100 });
+    await subscribed;
+  };
+  await subscribe("state", { since: "last" });
+  await subscribe("rest", { since: "first", partial: true });
+  await subscribe("new", { since: "first" });
+  await subscribe("gone", { since: "last" });
+  const unsubscribed = client.unsubscribe(["gone"]);
+  await relay.grant(await relay.asked());
+  await unsubscribed;
+  const again = client.subscribe(["gone"]);
+  await relay.grant(await relay.asked());
+  await again;
+  for (let i = 0; i < 3; i++) {
+    await relay.cut(keeping(100 + i, `e${i + 2}`));
+    const lines = [await relay.asked(), await relay.asked(), await relay.asked()];
+    const wanted = Object.fromEntries(
+      lines.flatMap(({ events, partial }) => events!.map((pattern) => [pattern, partial])),
+    );
+    assertEquals(wanted, {
+      state: "last",
+      rest: true,
+      plain: undefined,
+      new: undefined,
+      gone: undefined,
+    });
+    for (const line of lines) {
+      const lost = { epoch: `e${i + 2}`, recovered: false, reason: "epoch" };
+      await relay.grant(line, { ...lost, from: 100 + i, to: 100 + i });
+    }
+    assertEquals((await resumed(client)).reason, "epoch");
+    // One is cut off before it has received the last events.
+    for (const { id, partial } of lines) {
+      if (partial && i !== 1) await relay.say({ control: "live", id, offset: 100 + i });
+    }
   }
 });
 

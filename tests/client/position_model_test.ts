@@ -67,7 +67,7 @@ class Model {
 
   subscribe(name: string, since: number | null): void {
     const place = since === null ? undefined : { epoch: `e${this.epoch}`, offset: since };
-    const replay = place && { since: place, isPartial: false, isPast: false };
+    const replay = place && { since: place, partial: false, isPast: false };
     this.#ask([name], replay, true);
   }
 

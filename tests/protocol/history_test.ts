@@ -33,8 +33,8 @@ Deno.test("A subscribe carries every kind of since", () => {
     ["last", { last: true }],
   ];
   for (const [since, member] of kinds) {
-    for (const [isPartial, isPast] of [[false, false], [true, true]] as const) {
-      const replay = { since, isPartial, isPast };
+    for (const [partial, isPast] of [[false, false], [true, true], ["last", false]] as const) {
+      const replay = { since, partial, isPast };
       const request = { control: "subscribe", events: ["a.>"], id: "s1", replay } as const;
       const line = parsed(encodeRequest(request));
       assertEquals(line.since, member);

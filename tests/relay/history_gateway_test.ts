@@ -169,7 +169,7 @@ Deno.test("HistoryGateway counts a request for a log of any size as work that cl
   using fixture = open(log);
   for (const since of ["first", { count: 1 }] as const) {
     const client = fixture.join();
-    const replay = { since, isPartial: false, isPast: false };
+    const replay = { since, partial: false, isPast: false };
     const request = { control: "subscribe", events: ["a"], id: "s", replay } as const;
     const after = client.subscriptions.after(request);
     // A client may have 64 look-ups for a line, and 100 lines a second. Ten seconds' worth closes it.
@@ -205,7 +205,7 @@ Deno.test("HistoryGateway waits for blocks that do not come at once", async () =
   for (let i = 0; i < 40; i++) log.append(line, 0, line.length, 1, NO_SENDER, 0);
   const ask = (since: "first" | { count: number }, isPast: boolean) => {
     const events = ["a"];
-    const replay = { since, isPartial: false, isPast };
+    const replay = { since, partial: false, isPast };
     const request = { control: "subscribe" as const, events, id: `s${isPast}`, replay };
     if (isPast) gateway.read(two, request);
     else gateway.change(one, request, one.subscriptions.after(request));
@@ -232,7 +232,7 @@ Deno.test("HistoryGateway sends no last event of a pattern that was dropped mean
   const client = fixture.join();
   const reader = client.recipient as unknown as FakeClient;
   reader.read(0);
-  const replay = { since: "last", isPartial: false, isPast: false } as const;
+  const replay = { since: "last", partial: false, isPast: false } as const;
   const subscribe: SubscriptionRequest = {
     control: "subscribe",
     events: ["a.*", "b.*"],
@@ -274,7 +274,7 @@ Deno.test("HistoryGateway sends no event that a mended log has lost", async () =
     const client = fixture.join();
     const reader = client.recipient as unknown as FakeClient;
     reader.read(reads);
-    const replay = { since: "first", isPartial: false, isPast: false } as const;
+    const replay = { since: "first", partial: false, isPast: false } as const;
     const request = { control: "subscribe" as const, events: ["*"], id: "s", replay };
     gateway.change(client, request, client.subscriptions.after(request));
     return client;
@@ -407,7 +407,7 @@ async function tryRequests(random: (below: number) => number): Promise<void> {
         { epoch: log.epoch, offset: log.head },
         { age: random(50) },
       ]);
-      const id = change({ replay: { since, isPartial: false, isPast: false } });
+      const id = change({ replay: { since, partial: false, isPast: false } });
       await until(() => textOf(client).includes(`"ack","id":"${id}"`));
     }
     if (random(3) === 0) await pause(random(4));

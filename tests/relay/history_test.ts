@@ -816,3 +816,42 @@ Deno.test("Relay with a token sends its history to those that have it", async ()
   assertEquals(offsetsOf(two), [1, 3]);
   assertEquals(offsetsOf(one), []);
 });
+
+Deno.test("A client that wanted the last events receives them again where it cannot go on", async () => {
+  await using relay = await keeping({ keepLast: ["state.*"], keep: [], keepCount: 3 });
+  await using sender = await join(relay);
+  const position = relay.stats().history!;
+  await sender.send(
+    '{"event":"state.a"}\n{"event":"state.b"}\n{"event":"state.a","__dict__":{"n":2}}\n',
+  );
+  await sender.send('{"event":"state.c"}\n{"event":"state.d"}\n');
+  await until(() => relay.stats().history!.offset === 5);
+  const cases: [since: object, answer: object, names: string[]][] = [
+    // As long as all is there, what was missed follows.
+    [{ epoch: position.epoch, offset: 4 }, { recovered: true, from: 4 }, ["d"]],
+    [{ epoch: position.epoch, offset: 0 }, { reason: "evicted", from: 5 }, ["b", "a", "c", "d"]],
+    [{ epoch: "other", offset: 4 }, { reason: "epoch", from: 5 }, ["b", "a", "c", "d"]],
+    [{ epoch: position.epoch, offset: 9 }, { reason: "ahead", from: 5 }, ["b", "a", "c", "d"]],
+  ];
+  for (const [since, expected, names] of cases) {
+    await using peer = await joinWithOffsets(relay);
+    const id = `s${++lastId}`;
+    const events = ["state.*"];
+    const answer = await ask(peer, { control: "subscribe", events, since, partial: "last" }, id);
+    assertObjectMatch(answer.history as Line, { ...expected, to: 5 });
+    await until(() => linesOf(peer).some(({ control }) => control === "live"));
+    const seen = linesOf(peer).flatMap(({ event }) => event ? [String(event).slice(6)] : []);
+    assertEquals(seen, names);
+  }
+});
+
+Deno.test("A relay without last events says so to those that ask for them", async () => {
+  await using relay = await keeping();
+  await using peer = await joinWithOffsets(relay);
+  for (const live of [true, false]) {
+    const line = { control: "subscribe", events: ["a"], since: { last: true }, live };
+    const { control, reason, detail } = await ask(peer, line, `l${live}`);
+    assertEquals([control, reason], ["error", "no-history"]);
+    assertEquals(detail, "the relay keeps no last events (--keep-last)");
+  }
+});

@@ -6,6 +6,7 @@ import { assertGreater } from "@std/assert/greater";
 import { assertMatch } from "@std/assert/match";
 import { assertRejects } from "@std/assert/rejects";
 import { assertObjectMatch } from "@std/assert/object-match";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import { EbsocketClient } from "../../client.ts";
 import { EbsocketError } from "../../errors.ts";
 import type { ClientOptions } from "../../client/options.ts";
@@ -15,7 +16,7 @@ import { textOf, utf8 } from "../support/bytes.ts";
 import { Clock } from "../support/clock.ts";
 import { TestCluster } from "../support/cluster.ts";
 import type { MemoryStreamPort } from "../support/memory_stream.ts";
-import type { Peer } from "../support/peer.ts";
+import { Peer } from "../support/peer.ts";
 import { join } from "../support/relay.ts";
 import { pause, soon, until, untilStill } from "../support/waiting.ts";
 
@@ -949,6 +950,36 @@ Deno.test("A question about the past is answered whole by a relay that was behin
   port.isHeld = false;
   port.wake();
   assertEquals((await past).map((event) => event.getAttribute("i")), [3, 4, 5]);
+});
+
+Deno.test("A client that a relay cannot tell at once whether it can go on receives the last events if not", async () => {
+  await using fixture = await start(2, { history: { keepLast: ["state.*"] } });
+  const a = await fixture.reader(0, []);
+  await a.client.send("state.a", { i: 1 }, { confirm: true });
+  const port = fixture.cluster.backplanes[1]!.port!;
+  await pause(50);
+  port.isHeld = true;
+  await a.client.send("state.b", { i: 2 }, { confirm: true });
+  const { epoch } = a.client.position!;
+  await using peer = await Peer.connect(fixture.cluster.relays[1]!.server.address);
+  const lines = [
+    { control: "hello", version: 1, offsets: true },
+    {
+      control: "subscribe",
+      events: ["state.*"],
+      id: "s",
+      since: { epoch, offset: 1e9 },
+      partial: "last",
+    },
+  ];
+  await peer.send(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  await pause(50);
+  port.isHeld = false;
+  port.wake();
+  await peer.sees('"live"');
+  assertStringIncludes(peer.text, '"recovered":false,"reason":"ahead"');
+  const seen = Array.from(peer.text.matchAll(/"event":"(state\.[ab])"/g), ([, name]) => name);
+  assertEquals(seen, ["state.a", "state.b"]);
 });
 
 Deno.test("A relay that comes late learns last events that are repeated after its start", async () => {

@@ -9,7 +9,7 @@ import { FakeServer, type FakeSession, type WelcomeMembers } from "./fake_server
 /** A line of a client that may ask for kept events. */
 export interface Asked extends Said {
   readonly since?: object;
-  readonly partial?: boolean;
+  readonly partial?: boolean | "last";
   readonly live?: boolean;
 }
 

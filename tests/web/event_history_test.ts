@@ -75,7 +75,10 @@ Deno.test("/events has nothing else and nothing twice, whatever comes between th
   await using relay = await keeping();
   await using sender = await join(relay);
   await using peer = await join(relay); // It sends the lines one after the other, as a busy relay takes them.
-  const stream = new EventStreams().answer({ query: "name=a", headers: new Map() }, endOf(relay));
+  const stream = new EventStreams().answer(
+    { query: "name=a", headers: new Map() },
+    { position: endOf(relay), keepsLast: false },
+  );
   const { lines } = stream as EventStream;
   const [first, ...others] = new TextDecoder().decode(lines).trimEnd().split("\n");
   for (const [i, line] of [first!, ...others].entries()) {
@@ -109,6 +112,19 @@ for (
     assertEquals(listener.seen, [...expected, "end"]);
   });
 }
+
+Deno.test("/events begins with the last events once more, if it cannot go on and the parameter since says so", async () => {
+  await using relay = await keeping({ keepLast: ["state.*"] });
+  await using sender = await join(relay);
+  await publish(sender, "state.a", "state.b", "state.a", "other");
+  const lost = [["gap", { reason: "epoch" }], "state.b", "state.a"];
+  for (const [epoch, seen] of [[endOf(relay).epoch, []], ["old", lost]] as const) {
+    using listener = await Listener.open(relay, "since=last&name=state.*", `${epoch}:4`);
+    await publish(sender, "state.end");
+    await listener.until(() => listener.seen.at(-1) === "state.end");
+    assertEquals(listener.seen, [...seen, "state.end"]);
+  }
+});
 
 Deno.test("/events resumes under traffic without a gap and without an event twice", async () => {
   await using relay = await keeping();
@@ -275,6 +291,10 @@ Deno.test("/events refuses a parameter since without a history, and one that it 
   assertStringIncludes(await refusal(plain, "since=first"), '"first": the relay keeps no events');
   await using relay = await keeping();
   assertStringIncludes(await refusal(relay, "since=10m"), 'Invalid since "10m": expected first');
+  assertStringIncludes(
+    await refusal(relay, "since=last"),
+    "the relay keeps no last events of names",
+  );
 });
 
 Deno.test("/events of a relay with a token, where clients hear nothing at first, has its history", async () => {

@@ -16,7 +16,7 @@ interface Options {
 
 function open(query: string, { id, position = null }: Options = {}) {
   const headers = new Map(id === undefined ? [] : [["last-event-id", id]]);
-  return new EventStreams().answer({ query, headers }, position);
+  return new EventStreams().answer({ query, headers }, { position, keepsLast: true });
 }
 
 /** The lines that a stream sends in the name of its client. */
@@ -101,7 +101,7 @@ Deno.test("EventStreams.answer() asks for offsets, and for all since now, where 
     control: "subscribe",
     events: ["a"],
     id: "k3J9x2aQ:1041",
-    replay: { since: END, isPartial: true, isPast: false },
+    replay: { since: END, partial: true, isPast: false },
   }]);
 });
 
@@ -142,7 +142,10 @@ Deno.test("EventStreams.answer() names a parameter since that is wrong, or that 
 Deno.test("EventStreams.answer() encodes events once for all streams, as long as the epoch lasts", () => {
   const streams = new EventStreams();
   const codecIn = (position: HistoryPosition | null) => {
-    const answer = streams.answer({ query: "", headers: new Map() }, position);
+    const answer = streams.answer({ query: "", headers: new Map() }, {
+      position,
+      keepsLast: false,
+    });
     return (answer as EventStream).codec;
   };
   const codec = codecIn(END);

@@ -33,7 +33,13 @@ async function ask(
 ) {
   const { relay } = relayReport(figures);
   const stats = () => relay;
-  const subject: SiteSubject = { stats, isClosing, position, maxTotalPendingBytes: 1000 };
+  const subject: SiteSubject = {
+    stats,
+    isClosing,
+    position,
+    keepsLast: false,
+    maxTotalPendingBytes: 1000,
+  };
   const { pathname, search } = new URL(path, "http://127.0.0.1");
   const request = { path: pathname, query: search.slice(1), headers: new Map<string, string>() };
   const site = await Site.of(subject, rules);
@@ -113,7 +119,13 @@ Deno.test("Site collects figures for many requests at once", async () => {
     collected++;
     return relay;
   };
-  const subject = { stats, isClosing: false, position: null, maxTotalPendingBytes: 1000 };
+  const subject = {
+    stats,
+    isClosing: false,
+    position: null,
+    keepsLast: false,
+    maxTotalPendingBytes: 1000,
+  };
   const site = await Site.of(subject, LOCAL);
   for (const path of ["/metrics", "/healthz", "/metrics"]) {
     site.answer({ path, query: "", headers: new Map() }, true);
