@@ -127,7 +127,7 @@ Deno.test("EbsocketClient.drain() unsubscribes, then waits for the events that h
   await relay.say({ event: "job", id: "2", from: "c9" });
   await relay.say({ event: "a" });
   for (const { id } of unsubscribe) await relay.say({ control: "ack", id });
-  await assertRejects(() => client.subscribe(["c"]), ConnectionClosedError, "nothing new");
+  await assertRejects(() => client.subscribe(["c"]), ConnectionClosedError, "drained");
   assert((await client.serve("d").next()).done);
 
   assertEquals((await soon(client.recvEvent(), "the event"))?.event, "a");
