@@ -125,18 +125,17 @@ export class KeptBlock {
     if (offset !== this.#next) this.#jumps.push(this.count, offset);
     this.#next = offset + count;
     this.#last = this.#next - 1;
-    if (sender !== NO_SENDER && this.#senders.at(-1) !== sender) {
-      this.#senders.push(this.count, sender);
-    }
+    const before = this.#senders.at(-1) ?? NO_SENDER;
+    if (sender !== before) this.#senders.push(this.count, sender);
     if (lines === this.memory) lines.copyWithin(this.#size, start, end);
     else this.memory.set(lines.subarray(start, end), this.#size);
     this.#size += end - start;
     this.count += count;
   }
 
-  /** Returns whether a sender has sent any of the events. */
+  /** Returns whether a sender has sent any of the events. `NO_SENDER` has sent none. */
   hasSender(sender: number): boolean {
-    return this.#senders.some((each, i) => i % 2 === 1 && each === sender);
+    return sender !== NO_SENDER && this.#senders.some((each, i) => i % 2 === 1 && each === sender);
   }
 
   /** Returns the sender of a line, by the number of the line. */

@@ -32,6 +32,20 @@ Deno.test("KeptBlock finds the lines of a name, however many names there are", (
   }
 });
 
+Deno.test("KeptBlock does not take events without a sender for those of the sender before", () => {
+  const lines = utf8('{"event":"a"}\n');
+  const block = new KeptBlock(1, new Uint8Array(5 * lines.length));
+  const senders = [NO_SENDER, 7, NO_SENDER, 7, 8];
+  for (const sender of senders) block.add(lines, 0, lines.length, 1, sender);
+  assertEquals(senders.map((_, i) => block.senderOf(i)), senders);
+  assertEquals([7, 8, 9, NO_SENDER].map((each) => block.hasSender(each)), [
+    true,
+    true,
+    false,
+    false,
+  ]);
+});
+
 Deno.test("KeptBlock needs hardly any memory for names of which each comes once", async () => {
   const code = `
     import { KeptBlock } from "${import.meta.resolve("../../history/kept_block.ts")}";
