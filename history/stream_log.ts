@@ -218,7 +218,7 @@ export class StreamLog implements KeptLog {
    */
   async #readPart(seq: number): Promise<KeptBlock> {
     const first = seqOf(this.#first);
-    const last = seqOf(this.head);
+    const last = seqOf(this.#tail.first - 1); // Only the events in memory have a sender.
     const message = await this.#get(seq);
     if (!message) return this.#readGap(seq);
     let start = seq;

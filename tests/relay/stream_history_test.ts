@@ -770,21 +770,27 @@ Deno.test("With --no-echo, a sender does not receive its own kept events", async
   assertEquals([a.seen, b.seen], [["n2"], ["n1"]]);
 });
 
-Deno.test("With --no-echo, a client that asks for the last kept events gets those of others alone", async () => {
-  await using fixture = await start(2, { echo: false });
-  const a = await fixture.reader(0, ["none"]);
-  const b = await fixture.reader(1, ["none"]);
-  for (let i = 1; i <= 5; i++) {
-    await a.client.send("a", { i }, { confirm: true });
-    await b.client.send("b", { i }, { confirm: true });
-  }
-  for (const [reader, other] of [[a, "b"], [b, "a"]] as const) {
-    await reader.client.subscribe(["*"], { since: { count: 4 } });
-    const others = [2, 3, 4, 5].map((i) => `${other}${i}`);
-    await reader.sees(...others);
-    assertEquals(reader.seen, others);
-  }
-});
+for (const since of [{ count: 4 }, "first"] as const) {
+  const place = since === "first" ? "all kept events" : "the last kept events";
+  Deno.test(`With --no-echo, a client that asks for ${place} gets those of others alone`, async () => {
+    await using fixture = await start(2, { echo: false });
+    const a = await fixture.reader(0, ["none"]);
+    const b = await fixture.reader(1, ["none"]);
+    for (let i = 1; i <= 5; i++) {
+      await a.client.send("a", { i }, { confirm: true });
+      await b.client.send("b", { i }, { confirm: true });
+    }
+    const others = (name: string) => [2, 3, 4, 5].map((i) => `${name}${i}`);
+    for (const [reader, other] of [[a, "b"], [b, "a"]] as const) {
+      await reader.client.subscribe(["*"], { since });
+      await reader.sees(...others(other));
+      assertEquals(
+        reader.seen,
+        since === "first" ? [`${other}1`, ...others(other)] : others(other),
+      );
+    }
+  });
+}
 
 Deno.test("The last events of names are the same at all relays, also at one that comes later", async () => {
   await using fixture = await start(2, { history: { keepLast: ["state.*"] } });
