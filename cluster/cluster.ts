@@ -25,6 +25,7 @@ import {
   encodeHeld,
   encodeStart,
   encodeWho,
+  type InterestChange,
   joinNext,
   type LinkHead,
 } from "../protocol/cluster.ts";
@@ -87,6 +88,11 @@ export interface ClusterSink {
   onGone(relay: string, isSilent: boolean): void;
   /** Called when another relay has sent a mark. */
   onMark(): void;
+  /**
+   * Returns a promise to wait for before a relay is told that others know that it has lost members of
+   * queues, or `null`.
+   */
+  whenServed(link: Link): Promise<void> | null;
   /** Called when other relays have answered, or will not. */
   onAnswers(): void;
   /** Called when events of another relay are missing; `events` is how many, if that is known. */
@@ -418,6 +424,14 @@ export class Cluster {
     if (events > 0) this.#tallyOf(link.relay).received += events;
   }
 
+  /** Tells another relay that this one knows of a change. */
+  async #confirm(link: Link, { version, queues }: InterestChange): Promise<void> {
+    const losesMembers = queues.some(([, , members]) => members === 0);
+    if (losesMembers) link.served = this.#sink.whenServed(link);
+    await link.served; // also for a later change
+    link.send(encodeHeld(version), 0);
+  }
+
   #onGap(relay: string, events: number | undefined): void {
     this.#gaps++;
     this.#eventsMissing += events ?? 0;
@@ -439,7 +453,7 @@ export class Cluster {
     const change = decodeInterest(line);
     if (change) {
       this.links.apply(link, change);
-      link.send(encodeHeld(change.version), 0);
+      this.#confirm(link, change);
       return;
     }
     const known = decodeHeld(line);

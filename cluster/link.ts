@@ -77,6 +77,8 @@ export class Link implements Recipient {
   after = 0;
   /** The same, as the other relay was told. */
   toldAfter = 0;
+  /** What confirmations of the other relay's interest wait for. */
+  served: Promise<void> | null = null;
   /** Number of events for which there was no room, in total. */
   eventsLost = 0;
 

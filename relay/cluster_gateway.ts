@@ -76,6 +76,11 @@ export class ClusterGateway implements ClusterSink {
   #marked = Promise.withResolvers<void>();
   /** Called with each new link, before anything else is sent on it. */
   onNewLink: ((link: Link) => void) | null = null;
+  /**
+   * Called with a link to a relay that has lost members of queues. What is to be sent on it waits for
+   * the promise.
+   */
+  onMembersLost: ((link: Link) => Promise<void>) | null = null;
 
   constructor(parts: GatewayParts, sink: GatewaySink) {
     const { id, backplane, terms, router } = parts;
@@ -265,6 +270,10 @@ export class ClusterGateway implements ClusterSink {
   onMark(): void {
     this.#marked.resolve();
     this.#marked = Promise.withResolvers();
+  }
+
+  whenServed(link: Link): Promise<void> | null {
+    return this.onMembersLost?.(link) ?? null;
   }
 
   /** Returns the link to a relay that can be used, or `null`. */

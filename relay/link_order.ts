@@ -45,11 +45,14 @@ export class LinkOrder {
     }
     const offset = this.#lastOffsets.get(client);
     if (offset === undefined) return;
-    for (const link of this.#links) {
-      if (link.toldAfter >= offset) continue;
-      link.toldAfter = offset;
-      link.send(encodeAfter(offset), 0);
-    }
+    for (const link of this.#links) this.precede(link, offset);
+  }
+
+  /** Lets another relay read what is sent to it from now on after the kept events up to an offset. */
+  precede(link: Link, offset: number): void {
+    if (link.toldAfter >= offset) return;
+    link.toldAfter = offset;
+    link.send(encodeAfter(offset), 0);
   }
 
   /** Returns the mark on the links after which other relays pass on these events. */

@@ -6,6 +6,7 @@
  */
 
 import type { Backplane } from "../cluster/backplane.ts";
+import type { Link } from "../cluster/links.ts";
 import { NameFilter } from "../history/name_filter.ts";
 import type { HistoryRules } from "../history/options.ts";
 import { MAX_HEAD_BYTES } from "../history/outgoing_block.ts";
@@ -155,6 +156,7 @@ export class StreamHistory {
       onAdded: (client, offset) => sink.onAdded(client, offset),
     });
     gateway.onNewLink = (link) => this.routing.order.introduce(link);
+    gateway.onMembersLost = (link) => this.#serve(link);
     this.#writer = new StreamWriter(port, id, {
       mark: (entries) => this.routing.order.markFor(entries),
       onDoubt: () => this.#follower.doubt(),
@@ -399,6 +401,15 @@ export class StreamHistory {
     for (let left; !isThere() && (left = end - performance.now()) > 0;) {
       await orTimeout(this.#cluster.marked, Math.min(left, 100)); // The link may end.
     }
+  }
+
+  /**
+   * Lets another relay, which has lost members of queues, read the kept events first that may still be
+   * for these. If it is about to end, it passes them on, or hands them back.
+   */
+  async #serve(link: Link): Promise<void> {
+    await orTimeout(this.routing.whenPassed() ?? Promise.resolve(), MAX_WAIT_MS);
+    this.routing.order.precede(link, this.#log.head);
   }
 
   /** Returns whether the next lines of another relay come after events that are not here. */

@@ -73,8 +73,8 @@ export class StreamRouter implements HistoryRouting {
   #producer: CountedClient | null = null;
   /** The block of the events that are being taken, once one of them is kept. */
   #held: HeldBlock | null = null;
-  /** The last block that was begun, while it has not been passed on. */
-  #last: HeldBlock | null = null;
+  /** The blocks that have not been passed on. A client has one at most, since it waits for that. */
+  readonly #blocks = new Map<Client, HeldBlock>();
   /** The last entry that was added. */
   #entry: KeptEvents | null = null;
   /** Number of entries that were added, and the tickets of those that have not been passed on. */
@@ -263,7 +263,8 @@ export class StreamRouter implements HistoryRouting {
     const passed = Promise.withResolvers<void>();
     const block: HeldBlock = { source, left: 0, rest: [], awaited: null, passed };
     if (this.#producer && this.#producer.state !== "owned") this.#await(block, this.#producer);
-    return this.#last = this.#held = block;
+    this.#blocks.set(source, block);
+    return this.#held = block;
   }
 
   /** Holds the next events of a block until their producer is owned. */
@@ -334,9 +335,12 @@ export class StreamRouter implements HistoryRouting {
       this.#goOn(block);
     }
     if (producer && --producer.open === 0) this.#owner().passed(producer);
-    if (block.left > 0) return;
-    if (this.#last === block) this.#last = null;
-    block.passed.resolve();
+    if (block.left === 0) this.#finish(block);
+  }
+
+  #finish({ source, passed }: HeldBlock): void {
+    this.#blocks.delete(source);
+    passed.resolve();
   }
 
   /**
@@ -387,8 +391,9 @@ export class StreamRouter implements HistoryRouting {
   }
 
   whenPassed(source?: Client): Promise<void> | null {
-    const waits = source === undefined || this.#last?.source === source;
-    return waits ? this.#last?.passed.promise ?? null : null;
+    if (source) return this.#blocks.get(source)?.passed.promise ?? null;
+    const all = Array.from(this.#blocks.values(), ({ passed }) => passed.promise);
+    return all.length > 0 ? Promise.all(all).then(() => {}) : null;
   }
 
   whenRoom(): Promise<void> | null {
@@ -426,7 +431,7 @@ export class StreamRouter implements HistoryRouting {
     this.#entry = null;
     this.#clusterRouter.end(hasMore);
     if (held?.awaited) this.#owner().own(held.awaited);
-    if (held?.left === 0) held.passed.resolve(); // Its events are not kept, in the end.
+    if (held?.left === 0) this.#finish(held); // Its events are not kept, in the end.
   }
 
   search(source: Client, clients: readonly Client[]): Search<LineConnection> {

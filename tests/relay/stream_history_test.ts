@@ -237,6 +237,29 @@ Deno.test("An event of a queue whose member has left meanwhile goes to one at an
   assertEquals(await receipt.catch(() => 1), 1); // It may have taken too long.
 });
 
+Deno.test("A relay that ends and lags passes the kept events on first that are for its members of queues", async () => {
+  await using fixture = await start();
+  const { cluster } = fixture;
+  const seen: number[] = [];
+  const read = async (client: EbsocketClient) => {
+    for await (const event of client) seen.push(event.getAttribute("i") as number);
+  };
+  read(await cluster.connect(1, ["job"], "q"));
+  const sender = await fixture.reader(0, []);
+  const port = cluster.backplanes[1]!.port!;
+  port.isHeld = true;
+  for (let i = 1; i <= 5; i++) sender.client.send("job", { i });
+  await until(() => cluster.relays[0]!.stats().eventsIn === 5);
+  read(await cluster.connect(0, ["job"], "q"));
+  const closed = cluster.relays[1]!.close();
+  await pause(100);
+  port.isHeld = false;
+  port.wake();
+  await closed;
+  await until(() => seen.length >= 5, { what: () => `5 in ${seen}` });
+  assertEquals(seen, numbers(1, 5));
+});
+
 for (const what of ["with", "without"]) {
   Deno.test(`No event of a queue is lost while a member joins a cluster ${what} a history`, async () => {
     await using cluster = new TestCluster(3, what === "with" ? { history: {} } : {});
