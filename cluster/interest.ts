@@ -129,15 +129,21 @@ export class InterestFeed {
     });
   }
 
-  /** Takes the patterns of one line: first those that have changed. */
+  /**
+   * Takes the patterns of one line: first those that have changed. Those that are heard no more come
+   * after the others, because a client may have exchanged the ones for the others.
+   */
   #take(): Count[] {
     const counts: Count[] = [];
     let bytes = 0;
-    for (const [key, count] of this.#changed) {
-      if (bytes >= LINE_BYTES) return counts;
-      this.#changed.delete(key);
-      counts.push(count);
-      bytes += byteLength(key);
+    for (const isHeard of [true, false]) {
+      for (const [key, count] of this.#changed) {
+        if (count.sent > 0 !== isHeard) continue;
+        if (bytes >= LINE_BYTES) return counts;
+        this.#changed.delete(key);
+        counts.push(count);
+        bytes += byteLength(key);
+      }
     }
     while (this.#all && bytes < LINE_BYTES) {
       const { value, done } = this.#all.next();

@@ -66,6 +66,23 @@ Deno.test("A relay that comes late is told everything, in lines of a bounded len
   assertEquals(lines.at(-1)!.version, interest.version);
 });
 
+Deno.test("A relay is told what clients hear no more after what they hear instead, however much that is", () => {
+  const interest = new Interest();
+  const feed = new InterestFeed(interest);
+  interest.change(">", "", 1);
+  tell(interest, feed);
+  interest.change(">", "", -1);
+  const names = Array.from({ length: 600 }, (_, i) => `${"x".repeat(240)}${i}`);
+  for (const name of names) interest.change(name, "", 1);
+  const lines = tell(interest, feed);
+  assertGreater(lines.length, 1);
+  assertEquals(lines.flatMap(({ add }) => add), names);
+  assertEquals(
+    lines.map(({ drop }) => drop.length),
+    lines.map((_, i) => i + 1 < lines.length ? 0 : 1),
+  );
+});
+
 Deno.test("A relay that takes its lines slowly ends with what is right, whatever has changed meanwhile", () => {
   const random = randomsFrom(3);
   const interest = new Interest();
