@@ -496,11 +496,12 @@ Deno.test({
     // A disk that is always full, and a reader that has gone.
     for (const script of [`${RUN} >/dev/full`, `${RUN} | true`]) {
       const { shell, port } = runScript(script);
-      {
-        await using one = await eventually(() => Peer.connect(["127.0.0.1", port]));
+      // Another test may listen there for a moment, to find out whether the port is free.
+      await eventually(async () => {
+        await using one = await Peer.connect(["127.0.0.1", port]);
         await one.send('{"event":"a"}\n');
         await one.sees("a");
-      }
+      });
       await using two = await Peer.connect(["127.0.0.1", port]);
       await two.send('{"event":"b"}\n');
       await two.sees("b");
