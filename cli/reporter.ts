@@ -150,7 +150,7 @@ export class Reporter implements RelayObserver {
 
   /** Events are kept again. */
   onHistoryMended(): void {
-    this.#add("history", "history: events are kept again", {});
+    this.#add("history", "history: events are kept again", { state: "kept" });
   }
 
   /** A peer was refused. It is not logged if `isSilent`. */

@@ -349,12 +349,16 @@ export class DiskLog implements EventLog {
 
   // Failures
 
+  get #cannot(): string {
+    return `cannot write to ${this.#folder.path}`;
+  }
+
   /** Goes on without keeping anything, and tries again to keep events. */
   #break(error: Error): void {
     const isNew = !this.isBroken;
     this.isBroken = true;
     this.#relieve();
-    if (isNew) this.#sink?.onBroken(error.message);
+    if (isNew) this.#sink?.onBroken(`${this.#cannot}: ${error.message}`);
     if (!this.#isClosed) {
       this.#retry = setTimeout(() => this.#mending = this.#mend(), this.#retryMs);
     }
@@ -458,7 +462,8 @@ export class DiskLog implements EventLog {
         await this.#file.append(encodeEnd(this.added, this.#counts.final()));
         await this.#file.sync();
       } catch (error) {
-        this.#sink?.onBroken((error as Error).message);
+        const why = (error as Error).message;
+        this.#sink?.onFault(`${this.#cannot}: ${why}; the next start begins a new epoch`);
       }
     }
     await this.#segments.settle();

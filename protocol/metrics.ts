@@ -198,6 +198,20 @@ export const METRICS: readonly Metric[] = [
     read: ({ history }) => history ? [[history.offset]] : [],
   },
   {
+    name: "ebsockets.history.waiting",
+    kind: "UpDownCounter",
+    unit: "{event}",
+    description: "Events that clients may have, and that the disk does not have yet",
+    read: ({ history }) => history ? [[history.offset - history.synced]] : [],
+  },
+  {
+    name: "ebsockets.history.broken",
+    kind: "Gauge",
+    unit: "{history}",
+    description: "Whether events can be neither kept nor acknowledged: 1 or 0",
+    read: ({ history }) => history ? [[Number(history.isBroken)]] : [],
+  },
+  {
     name: "ebsockets.history.evicted",
     kind: "Counter",
     unit: "{event}",

@@ -237,6 +237,7 @@ export function describeHistory({ history }: RelayStats): string[] {
   if (!history) return [];
   const { first, offset, events, bytes, evicted, names, namesRefused, catchingUp } = history;
   return [
+    ...(history.isBroken ? ["events are not kept at the moment"] : []),
     `keeps ${countOf(events, "event")}, ${formatBytes(bytes)}`,
     ...(events > 0 ? [`offset ${formatExact(first)} to ${formatExact(offset)}`] : []),
     ...(evicted > 0 ? [`${formatExact(evicted)} dropped`] : []),

@@ -61,6 +61,9 @@ const BYTES_PER_STEP = 65_536;
  */
 const MAX_STEPS = 20_000;
 
+/** What it means that events cannot be kept, in words. */
+const NOT_KEPT = "events go on, but are neither kept nor acknowledged; trying again";
+
 /** What a history knows of a client that asks for it. */
 interface Reader {
   hasOffsets: boolean;
@@ -151,7 +154,7 @@ export class HistoryGateway implements HistoryPort {
       onBroken: (fault) => {
         this.routing.notKept();
         this.#producers.fail();
-        onFault(fault);
+        onFault(`${fault}; ${NOT_KEPT}`);
       },
       onMended: () => this.#onMended(),
     });

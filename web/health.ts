@@ -25,7 +25,7 @@ const MAX_QUEUED_SHARE = 0.9;
 /** The figures that show the health of a relay. */
 export interface HealthSigns {
   /** The current statistics. */
-  readonly stats: Pick<RelayStats, "pendingBytes" | "loopDelayMeanMs" | "cluster">;
+  readonly stats: Pick<RelayStats, "pendingBytes" | "loopDelayMeanMs" | "cluster" | "history">;
   /** The limit of the bytes queued for all clients together. */
   readonly maxTotalPendingBytes: number;
   /** Whether the relay is shutting down. */
@@ -67,9 +67,20 @@ export function healthResponse(signs: HealthSigns): HttpResponse {
 
 /**
  * Returns what people should know although new clients may connect. If the backplane is down, all
- * relays are alone, and turning the clients of all away would be worse.
+ * relays are alone, and turning the clients of all away would be worse. If the disk of the history is
+ * full, live events still arrive, and neither a restart nor another relay would help.
  */
-function noteOf({ stats: { cluster } }: HealthSigns): string {
-  if (!cluster?.isAlone) return "";
-  return "The relay does not reach the others of its cluster; events go to its own clients\n";
+function noteOf({ stats: { cluster, history } }: HealthSigns): string {
+  const notes: string[] = [];
+  if (cluster?.isAlone) {
+    notes.push(
+      "The relay does not reach the others of its cluster; events go to its own clients\n",
+    );
+  }
+  if (history?.isBroken) {
+    notes.push(
+      "The history cannot be written; events go on, but are neither kept nor acknowledged\n",
+    );
+  }
+  return notes.join("");
 }

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
 import { assertMatch } from "@std/assert/match";
 import { assertNotMatch } from "@std/assert/not-match";
+import { assertObjectMatch } from "@std/assert/object-match";
 import type { Address } from "../../protocol/address.ts";
 import type { RelayStats } from "../../relay.ts";
 import type { LogFormat } from "../../cli/relay_flags.ts";
@@ -69,6 +70,20 @@ Deno.test("Reporter sums up refusals that are too many", async () => {
   const { refused, reasons } = entries.find(({ type }) => type === "refuse-more");
   assertEquals(refused, 2);
   assertEquals(reasons, { unauthorized: 2 });
+});
+
+Deno.test("Reporter logs what the history cannot do, and that events are kept again", async () => {
+  const text = setUp("text");
+  const json = setUp("json");
+  for (const { reporter } of [text, json]) {
+    reporter.onHistoryFault(HOSTILE);
+    reporter.onHistoryMended();
+    await reporter.flush(30_000);
+  }
+  assertMatch(text.output.written, /Z history: \\u001b.*\n.*Z history: events are kept again\n$/);
+  const [fault, mended] = json.output.written.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assertObjectMatch(fault, { type: "history-fault" });
+  assertObjectMatch(mended, { type: "history", state: "kept" });
 });
 
 Deno.test("Reporter.stats() writes one line of JSON in every format", async () => {

@@ -167,5 +167,9 @@ Deno.test("formatTop() shows the history of a relay", () => {
     "keeps 1,200 events, 200 KiB   offset 5 to 1,204   last events of 1 name   " +
       "no room for 2 last events   3 clients catching up",
   );
+  assertEquals(
+    shown({ isBroken: true, evicted: 0 }),
+    "events are not kept at the moment   keeps 1,200 events, 200 KiB   offset 5 to 1,204",
+  );
   assertEquals(shown({ first: 1205, events: 0, bytes: 0 }), "keeps 0 events, 0 B   4 dropped");
 });

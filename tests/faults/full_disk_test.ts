@@ -86,7 +86,9 @@ Deno.test({
       await pause(2);
     }
     const fault = relay.log.find(({ type }) => type === "history-fault")!;
-    assertStringIncludes(fault.detail as string, "No space left");
+    const consequence = "events go on, but are neither kept nor acknowledged; trying again";
+    assertStringIncludes(fault.detail as string, `cannot write to ${disk.path}/log: No space left`);
+    assertStringIncludes(fault.detail as string, consequence);
     const whenFull = sent;
     for (let k = 0; k < 10; k++) send();
     await until(() => received.has(sent - 1)); // Events go on.
@@ -94,7 +96,7 @@ Deno.test({
     assertGreater(confirmed.size, 20);
     assertEquals([...confirmed].filter((i) => i >= whenFull), []); // But they are not acknowledged.
     await Deno.remove(ballast);
-    await until(() => relay.log.some(({ type }) => type === "history"));
+    await until(() => relay.log.some(({ type, state }) => type === "history" && state === "kept"));
     await until(() => sender.connected && reader.connected && recoveries.length > 0);
     const before = confirmed.size;
     send();

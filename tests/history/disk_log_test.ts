@@ -227,7 +227,7 @@ Deno.test("DiskLog goes on in a new epoch after the disk has failed, with all th
     folder.fault = (each) => each === operation || each === "create" ? "no space" : null;
     add(log, 11, 20);
     await until(() => log.isBroken);
-    assertEquals([log.synced, news], [10, ["no space"]]);
+    assertEquals([log.synced, news], [10, ["cannot write to memory: no space"]]);
     folder.fault = () => null;
     await until(() => !log.isBroken);
     assertEquals(news.at(-1), "mended");
@@ -357,14 +357,19 @@ Deno.test("DiskLog goes on only when the disk has room for more than the start o
   for (let k = 0; k < 3; k++) {
     await retries.next();
     await until(() => retries.waits.length === k + 2);
-    assertEquals([log.isBroken, log.epoch, news], [true, epoch, ["no space"]]);
+    assertEquals([log.isBroken, log.epoch, news], [true, epoch, [
+      "cannot write to memory: no space",
+    ]]);
     assertEquals(folder.bytes, bytes); // The trial is removed again.
   }
   folder.capacity = 2_000_000;
   await retries.next();
   await until(() => !log.isBroken);
   assertEquals(retries.waits, [1000, 1000, 1000, 1000]);
-  assertEquals([news, log.throughOf(epoch)], [["no space", "mended"], count - 1]);
+  assertEquals([news, log.throughOf(epoch)], [
+    ["cannot write to memory: no space", "mended"],
+    count - 1,
+  ]);
   add(log, count);
   await synced(log);
   assertEquals(await numbersOf(log), upTo(count));
@@ -413,7 +418,7 @@ Deno.test("DiskLog begins one epoch for each failure, however many attempts it t
   isReadable = true;
   await retries.next();
   await until(() => !log.isBroken);
-  assertEquals([news, log.throughOf(epoch)], [["no space", "mended"], 10]);
+  assertEquals([news, log.throughOf(epoch)], [["cannot write to memory: no space", "mended"], 10]);
   await log.close();
   const [, last] = [...folder.files.values()];
   const found = decodeSegmentHead(last!.bytes);
@@ -511,7 +516,7 @@ Deno.test("DiskLog says of a disk that takes nothing that events wait for it, an
   assertEquals(log.isBroken, false);
   lookAt(log, 1);
   await waiting;
-  assertEquals(news, ["broken: the disk has taken nothing for 5 s"]);
+  assertEquals(news, ["broken: cannot write to memory: the disk has taken nothing for 5 s"]);
   folder.onSync = () => Promise.resolve();
   release();
   await log.close();
@@ -580,7 +585,7 @@ Deno.test("DiskLog drops no file before what is needed of it is saved, and none 
   assertEquals(log.oldest, oldest);
   reject(new Error("no room"));
   await until(() => news.length === 2);
-  assertEquals([news, log.oldest], [["no room", "mended"], oldest]);
+  assertEquals([news, log.oldest], [["cannot write to memory: no room", "mended"], oldest]);
   await log.close();
 });
 

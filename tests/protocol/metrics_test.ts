@@ -11,16 +11,25 @@ const ALL = [...METRICS, ...RUNTIME_METRICS];
 const CLUSTER = clusterStats();
 
 Deno.test("The metrics have every figure of the statistics", () => {
+  const history = watched(historyStats());
+  const stats = watched(relayReport({ cluster: CLUSTER, history: history.value }).relay);
+  for (const metric of ALL) metric.read(stats.value);
+  assertEquals(stats.read, new Set(Object.keys(stats.value)));
+  const figures = Object.keys(history.value).filter((name) => name !== "epoch" && name !== "first");
+  assertEquals(history.read, new Set(figures)); // As docs/history.md says.
+});
+
+/** Returns an object, and the names of its members that are read. */
+function watched<T extends object>(object: T): { value: T; read: Set<string> } {
   const read = new Set<string>();
-  const stats = new Proxy(relayReport({ cluster: CLUSTER, history: historyStats() }).relay, {
+  const value = new Proxy(object, {
     get(target, name) {
       read.add(String(name));
       return Reflect.get(target, name);
     },
   });
-  for (const metric of ALL) metric.read(stats);
-  assertEquals([...read].sort(), Object.keys(stats).sort());
-});
+  return { value, read };
+}
 
 Deno.test("The metrics change the units of the statistics only where their own say so", () => {
   const { relay } = relayReport({ bytesIn: 7, eventsUnheard: 3, uptimeMs: 1500 });
@@ -79,6 +88,8 @@ Deno.test("The metrics of a history are its figures, and absent without one", ()
     ALL.find((each) => each.name === `ebsockets.history.${name}`)!.read(relayReport(stats).relay);
   const history = historyStats({
     offset: 9,
+    synced: 2,
+    isBroken: true,
     events: 5,
     bytes: 100,
     evicted: 4,
@@ -91,6 +102,8 @@ Deno.test("The metrics of a history are its figures, and absent without one", ()
     events: 5,
     size: 100,
     kept: 9,
+    waiting: 7,
+    broken: 1,
     evicted: 4,
     names: 3,
     "names.refused": 2,

@@ -114,6 +114,29 @@ Deno.test("While the disk of a relay fails, clients that send nothing to be kept
   await other.sees('"events":3}');
 });
 
+Deno.test("A relay whose disk fails says where, and what that means, also at its end", async () => {
+  const news: string[] = [];
+  await using fixture = await open({}, {
+    onHistoryFault: (fault) => news.push(fault),
+    onHistoryMended: () => news.push("mended"),
+  });
+  const { disk, relay } = fixture;
+  const sender = await fixture.sender();
+  disk.fails = true;
+  await sender.send('{"event":"e"}\n');
+  await until(() => news.length > 0);
+  assertMatch(
+    news[0]!,
+    /^cannot write to \S+\/log: no disk; events go on, .* neither kept nor acknowledged; trying again$/,
+  );
+  disk.fails = false;
+  await until(() => news.length > 1);
+  assertEquals(news[1], "mended");
+  disk.fails = true;
+  await relay.close();
+  assertMatch(news[2]!, /^cannot write to \S+\/log: no disk; the next start begins a new epoch$/);
+});
+
 Deno.test("A relay whose disk hangs says so, and acknowledges what waits for it once it works", async () => {
   const faults: string[] = [];
   await using fixture = await open({}, { onHistoryFault: (fault) => faults.push(fault) });

@@ -7,6 +7,7 @@ import {
   type HealthSigns,
   MAX_LOOP_DELAY_MS,
 } from "../../web/health.ts";
+import { historyStats } from "../support/report.ts";
 
 function signs(
   { pendingBytes = 0, loopDelayMeanMs = 0, isClosing = false, maxTotalPendingBytes = 1000 },
@@ -20,6 +21,18 @@ Deno.test("healthResponse() is 200 and ok for a relay that is well", () => {
   assertStrictEquals(body, "ok\n");
   assertStrictEquals(headers["Content-Type"], "text/plain; charset=utf-8");
   assertStrictEquals(headers["Cache-Control"], "no-store");
+});
+
+Deno.test("healthResponse() stays 200 while the history cannot be written, and says so", () => {
+  const { stats, ...others } = signs({});
+  const bodyOf = (isBroken: boolean) => {
+    const history = historyStats({ isBroken });
+    const { status, body } = healthResponse({ ...others, stats: { ...stats, history } });
+    assertStrictEquals(status, 200);
+    return body;
+  };
+  assertStrictEquals(bodyOf(false), "ok\n");
+  assertMatch(bodyOf(true) as string, /^ok\nThe history cannot be written; .+\n$/);
 });
 
 Deno.test("faultsOfHealth() reports that the relay is shutting down", () => {
