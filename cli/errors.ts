@@ -36,6 +36,12 @@ export function describeRefusal(
   return `The relay refuses ${which}: ${printable(why)}`;
 }
 
+/** Returns how to let the command read and write `folder`. */
+export function explainNoReadOrWrite(folder: string): string {
+  const dir = printable(folder);
+  return `Deno does not permit it; run it with -A or --allow-read=${dir} --allow-write=${dir}`;
+}
+
 /** Returns why the file at `path` cannot be read, and what to do about it. */
 export function explainReadError(error: unknown, path: string): string {
   if (error instanceof Deno.errors.NotFound) return "no such file";

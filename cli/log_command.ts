@@ -8,7 +8,7 @@ import { setColorEnabled } from "@std/fmt/colors";
 import type { LogFolder } from "../history/log_folder.ts";
 import { printable } from "../protocol/printable.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { explainReadError, StartError, UsageError } from "./errors.ts";
+import { explainNoReadOrWrite, explainReadError, StartError, UsageError } from "./errors.ts";
 import { checkWords, flag } from "./flags.ts";
 import { formatLogFault, formatLogSummary, formatSurvey } from "./log_view.ts";
 import { Output, OutputClosed, OutputFailed, print, printErr } from "./stdio.ts";
@@ -146,7 +146,7 @@ function explain(error: unknown, path: string, verb: string): string {
     return "it is no folder; name the folder of --history";
   }
   if (error instanceof Deno.errors.NotCapable && verb === "repair") {
-    return `Deno does not permit it; run it with -A or --allow-read=${path} --allow-write=${path}`;
+    return explainNoReadOrWrite(path);
   }
   if (error instanceof Deno.errors.PermissionDenied) {
     return "the system does not permit it; run it as the user of the relay";

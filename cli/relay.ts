@@ -5,7 +5,7 @@
  */
 
 import config from "../deno.json" with { type: "json" };
-import { quote } from "../protocol/printable.ts";
+import { printable, quote } from "../protocol/printable.ts";
 import { type ClusterOptions, Relay, type RelayOptions } from "../relay.ts";
 import { EbsocketServer, type ServerOptions } from "../server.ts";
 import {
@@ -25,7 +25,7 @@ import {
   readToken,
   TOKEN_VARIABLE,
 } from "./credentials.ts";
-import { messageOf, StartError, UsageError } from "./errors.ts";
+import { explainNoReadOrWrite, messageOf, StartError, UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
 import { addressHint, isPlace, LISTEN_HINT } from "./target.ts";
 import {
@@ -56,8 +56,8 @@ a terminal, SIGHUP is logged and ignored.
 ${ENVIRONMENT_NOTE}
 
 Minimum permissions: --allow-net=127.0.0.1:7982, with the NATS servers of a cluster; --allow-read
-for files; --allow-env=EBSOCKETS_TOKEN,EBSOCKETS_CLUSTER. A Unix socket needs --allow-net, and
---allow-read and --allow-write for its directory, as does the folder of --history without
+for files; --allow-env=EBSOCKETS_TOKEN,EBSOCKETS_CLUSTER. The folder of --history needs
+--allow-read=DIR and --allow-write=DIR. A Unix socket needs the same two for its folder, and
 --allow-net.`;
 
 /** The `relay` command, which also runs if no command is named. */
@@ -145,7 +145,7 @@ async function run(settings: RelaySettings): Promise<number> {
   try {
     await Promise.race([relay.ready, signalled]);
   } catch (error) {
-    throw new StartError(messageOf(error));
+    throw new StartError(explainStart(error, settings.options));
   }
   const { cluster: joined } = relay.stats();
   if (joined) reporter.joined(joined.relay, joined.relays.length);
@@ -159,6 +159,13 @@ async function run(settings: RelaySettings): Promise<number> {
     await reporter.flush();
   }
   return 0;
+}
+
+/** Returns why the relay cannot let clients in, and what to do about it. */
+function explainStart(error: unknown, { history }: RelayOptions): string {
+  const folder = history?.folder;
+  if (folder === undefined || !(error instanceof Deno.errors.NotCapable)) return messageOf(error);
+  return `Cannot keep the history in ${printable(folder)}: ${explainNoReadOrWrite(folder)}`;
 }
 
 /** What the files of a cluster's options should contain. */

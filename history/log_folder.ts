@@ -221,7 +221,8 @@ class DiskFile implements LogFile {
 
   static async open(path: string, options: Deno.OpenOptions): Promise<DiskFile> {
     const file = await Deno.open(path, options);
-    return new DiskFile(file, (await file.stat()).size);
+    // Unlike stat(), this needs no permission for the real path, which a link may lead to.
+    return new DiskFile(file, await file.seek(0, Deno.SeekMode.End));
   }
 
   append(bytes: Uint8Array): Promise<void> {

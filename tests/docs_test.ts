@@ -485,44 +485,62 @@ Deno.test("docs/monitoring.md: the health check of Docker succeeds for a relay t
 
 const certificates = await makeCertificates();
 
-/** Returns the systemd unit in docs/operations.md. */
-async function readUnit(): Promise<string> {
+/** Returns the systemd unit in docs/operations.md, and what a history changes in it. */
+async function readUnits(): Promise<string[]> {
   const text = await Deno.readTextFile(`${ROOT}/docs/operations.md`);
-  return /^ *```ini\n([^]*?)^ *```$/m.exec(text)![1]!.replaceAll(/^ +(?=\S)/gm, "");
+  return [...text.matchAll(/^ *```ini\n([^]*?)^ *```$/gm)]
+    .map(([, unit]) => unit!.replaceAll(/^ +(?=\S)/gm, ""));
 }
 
+/** Returns the command of a systemd unit. */
+function commandIn(unit: string): string {
+  const [, line] = /^ExecStart=(\S+ (?:.*\\\n)*.*)$/m.exec(unit)!;
+  return line!.replaceAll(/\s*\\\n\s*/g, " ");
+}
+
+Deno.test("docs/operations.md: a history changes the command of the unit in nothing else", async () => {
+  const [unit, change] = (await readUnits()).map(commandIn);
+  const without = change!.replace(" --history %S/relay", "").replace(",%S/relay", "")
+    .replace(" --allow-write=%S/relay", "");
+  assertEquals(without, unit);
+});
+
 Deno.test({
-  name: "docs/operations.md: the command of the unit runs a relay with TLS and a token",
+  name: "docs/operations.md: the commands of the unit run a relay with TLS, a token, and a history",
   ignore: certificates === null || Deno.build.os === "windows",
   async fn() {
-    const unit = await readUnit();
-    const [, line] = /^ExecStart=(\S+ (?:.*\\\n)*.*)$/m.exec(unit)!;
-    using folder = new TempFolder();
-    const { server, ca } = certificates!;
-    await Deno.writeTextFile(`${folder.path}/token`, "s3cret\n");
-    await Deno.writeTextFile(`${folder.path}/cert.pem`, server.cert);
-    await Deno.writeTextFile(`${folder.path}/key.pem`, server.key);
-    const port = freePort();
-    const words = line!.replaceAll("\\\n", " ").replaceAll("%d", folder.path).replaceAll(
-      "7982",
-      `${port}`,
-    )
-      .split(/\s+/);
-    assertEquals(words.slice(0, 2), ["/usr/local/bin/deno", "run"]);
-    const at = words.indexOf(`jsr:${config.name}@${config.version}`);
-    const args = [...words.slice(at + 1), "--port", `${port}`];
-    await using relay = new Command(args, words.slice(2, at));
-    await relay.listens();
-    const tls = { caCerts: [ca] };
-    await using client = new EbsocketClient({ token: "s3cret", tls });
-    await client.connectTo(["127.0.0.1", port]);
+    const units = await readUnits();
+    assertEquals(units.length, 2);
+    for (const unit of units) await runUnit(commandIn(unit));
   },
 });
 
+/** Runs the command of a unit, and connects a client to its relay. */
+async function runUnit(line: string): Promise<void> {
+  using folder = new TempFolder();
+  const { server, ca } = certificates!;
+  await Deno.writeTextFile(`${folder.path}/token`, "s3cret\n");
+  await Deno.writeTextFile(`${folder.path}/cert.pem`, server.cert);
+  await Deno.writeTextFile(`${folder.path}/key.pem`, server.key);
+  const port = freePort();
+  const words = line.replaceAll("%d", folder.path).replaceAll("%S", folder.path)
+    .replaceAll("7982", `${port}`).split(/\s+/);
+  assertEquals(words.slice(0, 2), ["/usr/local/bin/deno", "run"]);
+  const at = words.indexOf(`jsr:${config.name}@${config.version}`);
+  const args = [...words.slice(at + 1), "--port", `${port}`];
+  await using relay = new Command(args, words.slice(2, at));
+  await relay.listens();
+  const tls = { caCerts: [ca] };
+  await using client = new EbsocketClient({ token: "s3cret", tls });
+  await client.connectTo(["127.0.0.1", port]);
+  const isKept = [...Deno.readDirSync(folder.path)].some(({ name }) => name === "relay");
+  assertEquals(isKept, line.includes("--history %S/relay"));
+}
+
 Deno.test("docs/operations.md: the unit has a credential for each file that it reads", async () => {
-  const unit = await readUnit();
-  const read = [...unit.matchAll(/ %d\/(\S+)/g)].map(([, name]) => name);
-  const given = [...unit.matchAll(/^LoadCredential=(.+):\/etc\/relay\/\1$/gm)].map(([, name]) =>
+  const [unit] = await readUnits();
+  const read = [...unit!.matchAll(/ %d\/(\S+)/g)].map(([, name]) => name);
+  const given = [...unit!.matchAll(/^LoadCredential=(.+):\/etc\/relay\/\1$/gm)].map(([, name]) =>
     name
   );
   assertEquals(read, given);

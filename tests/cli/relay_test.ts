@@ -639,3 +639,45 @@ Deno.test("relay --history memory keeps the events that its options choose", asy
     '{"offset":3,"past":"s","event":"a.3"}',
   ]);
 });
+
+Deno.test("relay without the permissions for the folder of its history names both, and exits with 1", async () => {
+  using folder = new TempFolder();
+  const path = `${folder.path}/log`;
+  const complaint = `error: Cannot keep the history in ${path}: Deno does not permit it; ` +
+    `run it with -A or --allow-read=${path} --allow-write=${path}\n`;
+  for (const flags of [[], [`--allow-read=${path}`], [`--allow-write=${path}`]]) {
+    const args = ["--port=0", "--history", path];
+    const { code, stderr } = await run(args, ["--allow-net=127.0.0.1", ...flags]);
+    assertEquals([code, stderr], [1, complaint], flags.join());
+  }
+});
+
+Deno.test({
+  name:
+    "relay keeps its history in a folder that is a link, with the permissions for the link alone",
+  ignore: isWindows,
+  async fn() {
+    using folder = new TempFolder();
+    const path = `${folder.path}/link`;
+    Deno.mkdirSync(`${folder.path}/real`);
+    Deno.symlinkSync("real", path); // as systemd does with StateDirectory= and DynamicUser=
+    const flags = ["--allow-net=127.0.0.1", `--allow-read=${path}`, `--allow-write=${path}`];
+    const args = ["--port=0", "--history", path, "--keep-last=>", "--keep-bytes=1048576"];
+    let offset = 0;
+    for (let run = 0; run < 2; run++) {
+      await using command = new Command(args, flags);
+      await using sender = await Peer.connect(await command.listens());
+      const line = `{"event":"e","__dict__":{"text":"${"x".repeat(100_000)}"}}\n`;
+      await sender.send(line.repeat(20)); // more than is kept
+      await sender.send('{"event":"e","ack":"x"}\n');
+      await sender.sees('"ack","id":"x"');
+      await sender.send('{"control":"subscribe","events":[],"id":"s","since":{"count":1}}\n');
+      await sender.sees('"id":"s"');
+      const answer = sender.text.split("\n").find((line) => line.includes('"id":"s"'))!;
+      assertEquals(JSON.parse(answer).history.to, offset += 21);
+      command.kill("SIGTERM");
+      const { code, stderr } = await command.end();
+      assertEquals([code, stderr], [0, ""]);
+    }
+  },
+});
