@@ -147,8 +147,12 @@ async function run(settings: RelaySettings): Promise<number> {
   } catch (error) {
     throw new StartError(explainStart(error, settings.options));
   }
-  const { cluster: joined } = relay.stats();
+  const { cluster: joined, history } = relay.stats();
   if (joined) reporter.joined(joined.relay, joined.relays.length);
+  if (history) {
+    const { folder = joined ? "cluster" : "memory" } = options.history!;
+    reporter.historyOpened(folder, history);
+  }
   reporter.listening(endpoint);
   try {
     const signal = await Promise.race([signalled, relay.closed.then(() => signalled)]);

@@ -8,9 +8,15 @@
 import { type Address, formatAddress } from "../protocol/address.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import { isLocalhost } from "../net/localhost_listener.ts";
-import { countOf } from "../protocol/units.ts";
+import { countOf, formatExact } from "../protocol/units.ts";
 import { printable } from "../protocol/printable.ts";
-import type { RelayChange, RelayClient, RelayObserver, RelayStats } from "../relay.ts";
+import type {
+  HistoryStats,
+  RelayChange,
+  RelayClient,
+  RelayObserver,
+  RelayStats,
+} from "../relay.ts";
 import { isSilent } from "../relay/stats.ts";
 import { type Endpoint, formatWhere, howToTry } from "./hints.ts";
 import { messageOf } from "./errors.ts";
@@ -140,6 +146,19 @@ export class Reporter implements RelayObserver {
   onClusterFault(fault: string): void {
     const detail = printable(fault);
     this.#add("cluster-fault", detail, { detail });
+  }
+
+  /**
+   * The history has been opened. `place` is the value of `--history`. What the stream of a cluster
+   * has is not counted before it is read.
+   */
+  historyOpened(place: string, { first, offset, events, ...stats }: HistoryStats): void {
+    const [where, epoch] = [place, stats.epoch].map(printable);
+    const isShared = place === "cluster";
+    const found = isShared ? "JetStream," : `${where}, ${countOf(events, "event")}`;
+    const text = `history in ${found} up to offset ${formatExact(offset)}, epoch ${epoch}`;
+    const counted = isShared ? {} : { events };
+    this.#add("history", text, { state: "open", where, ...counted, first, offset, epoch });
   }
 
   /** The history was incomplete, or events cannot be kept. */

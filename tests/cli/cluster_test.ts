@@ -64,6 +64,7 @@ needingTest(
     const args = ["--port=0", "--history=cluster", "--cluster", nats.url()];
     await using first = new Command(args, ALL);
     await first.listens();
+    assertMatch(first.stdout, /Z history in JetStream, up to offset [\d,]+, epoch \S+$/m);
     first.kill("SIGSTOP"); // It does not say that it is there.
     await using second = new Command([...args, "--keep=a"], ALL);
     await second.listens();

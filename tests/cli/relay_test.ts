@@ -681,3 +681,28 @@ Deno.test({
     }
   },
 });
+
+Deno.test("relay logs where its history is, what it has found there, and its epoch", async () => {
+  using folder = new TempFolder();
+  const path = `${folder.path}/log`;
+  const args = ["--port=0", "--history", path];
+  {
+    await using command = new Command([...args, "--log=json"], ["-A"]);
+    const [line, port] = await command.expect(/^.*"type":"history".*\n.*"port":(\d+).*\n/);
+    const [entry] = line!.split("\n");
+    const fields = { state: "open", where: path, events: 0, first: 1, offset: 0 };
+    assertObjectMatch(JSON.parse(entry!), fields);
+    await using sender = await Peer.connect(["127.0.0.1", Number(port)]);
+    await sender.send('{"event":"a"}\n{"event":"b","ack":"x"}\n');
+    await sender.sees('"ack","id":"x"');
+    command.kill("SIGTERM");
+    await command.end();
+  }
+  await using command = new Command(args, ["-A"]);
+  await command.listens();
+  const found = `Z history in ${path}, 2 events up to offset 2, epoch `;
+  assertStringIncludes(command.stdout, found);
+  await using other = new Command(["--port=0", "--history=memory"]);
+  await other.listens();
+  assertMatch(other.stdout, /Z history in memory, 0 events up to offset 0, epoch \S+\n/);
+});

@@ -9,6 +9,7 @@ import type { LogFormat } from "../../cli/relay_flags.ts";
 import { Reporter } from "../../cli/reporter.ts";
 import { StatsCollector } from "../../relay/stats.ts";
 import { FakeDuplex } from "../support/duplex.ts";
+import { historyStats } from "../support/report.ts";
 
 const HOSTILE = "\x1b[31m\r\n\u202e\u2028\x00\x9b";
 
@@ -72,17 +73,28 @@ Deno.test("Reporter sums up refusals that are too many", async () => {
   assertEquals(reasons, { unauthorized: 2 });
 });
 
-Deno.test("Reporter logs what the history cannot do, and that events are kept again", async () => {
+Deno.test("Reporter logs what is in the history, what is wrong with it, and that events are kept again", async () => {
   const text = setUp("text");
   const json = setUp("json");
   for (const { reporter } of [text, json]) {
+    reporter.historyOpened(HOSTILE, historyStats({ epoch: HOSTILE }));
     reporter.onHistoryFault(HOSTILE);
     reporter.onHistoryMended();
     await reporter.flush(30_000);
   }
-  assertMatch(text.output.written, /Z history: \\u001b.*\n.*Z history: events are kept again\n$/);
-  const [fault, mended] = json.output.written.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assertMatch(
+    text.output.written,
+    /\n.*Z history: \\u001b.*\n.*Z history: events are kept again\n$/,
+  );
+  const [opened, fault, mended] = json.output.written.trimEnd().split("\n").map((line) =>
+    JSON.parse(line)
+  );
+  assertObjectMatch(opened, { type: "history", state: "open" });
   assertObjectMatch(fault, { type: "history-fault" });
+  for (const { output } of [text, json]) {
+    // deno-lint-ignore no-control-regex
+    assertNotMatch(output.written, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u2028]/);
+  }
   assertObjectMatch(mended, { type: "history", state: "kept" });
 });
 
