@@ -5,6 +5,7 @@
  */
 
 import config from "../deno.json" with { type: "json" };
+import { EbsocketError } from "../errors.ts";
 import { printable, quote } from "../protocol/printable.ts";
 import { type ClusterOptions, Relay, type RelayOptions } from "../relay.ts";
 import { EbsocketServer, type ServerOptions } from "../server.ts";
@@ -33,6 +34,7 @@ import {
   RELAY_GROUPS,
   type RelaySettings,
   toRelaySettings,
+  withTermFlags,
 } from "./relay_flags.ts";
 import { Reporter } from "./reporter.ts";
 import { loadDefinitions } from "./schema.ts";
@@ -121,7 +123,7 @@ async function run(settings: RelaySettings): Promise<number> {
       onCluster: (state) => reporter.onCluster(state),
       onRelay: (relay, change) => reporter.onRelay(relay, change),
       onGap: (relay, events) => reporter.onGap(relay, events),
-      onClusterFault: (fault) => reporter.onClusterFault(fault),
+      onClusterFault: (fault) => reporter.onClusterFault(withTermFlags(fault)),
       onHistoryFault: (fault) => reporter.onHistoryFault(fault),
       onHistoryMended: () => reporter.onHistoryMended(),
     },
@@ -158,6 +160,9 @@ async function run(settings: RelaySettings): Promise<number> {
     const signal = await Promise.race([signalled, relay.closed.then(() => signalled)]);
     reporter.stopping(signal);
     await relay.close();
+  } catch (error) {
+    if (!(error instanceof EbsocketError)) throw error;
+    throw new StartError(withTermFlags(error.message)); // It has met a relay with other terms.
   } finally {
     stopStats();
     await reporter.flush();
@@ -168,7 +173,9 @@ async function run(settings: RelaySettings): Promise<number> {
 /** Returns why the relay cannot let clients in, and what to do about it. */
 function explainStart(error: unknown, { history }: RelayOptions): string {
   const folder = history?.folder;
-  if (folder === undefined || !(error instanceof Deno.errors.NotCapable)) return messageOf(error);
+  if (folder === undefined || !(error instanceof Deno.errors.NotCapable)) {
+    return withTermFlags(messageOf(error));
+  }
   return `Cannot keep the history in ${printable(folder)}: ${explainNoReadOrWrite(folder)}`;
 }
 

@@ -502,3 +502,20 @@ function toRelayOptions(values: RelayValues): RelayOptions {
     ...Object.fromEntries(given),
   };
 }
+
+/** How the terms of a cluster are called on the command line. */
+const TERM_FLAGS: Readonly<Record<string, string>> = {
+  keep: "--keep",
+  keepLast: "--keep-last",
+  maxLineBytes: "--max-line-bytes",
+  subscribeFirst: "--subscribe-first",
+  echo: "echo (--no-echo)",
+  events: "list of events (--schema)",
+};
+
+/** Returns the text about two relays with different terms, with the names of flags. */
+export function withTermFlags(text: string): string {
+  return text.replace(/\bits (\w+) is\b/, (words, term) => {
+    return Object.hasOwn(TERM_FLAGS, term) ? `its ${TERM_FLAGS[term]} is` : words;
+  });
+}

@@ -38,6 +38,20 @@ const MAX_RELAYS = 1024;
 /** Most characters of a value of which a fault says that it differs. */
 const MAX_VALUE = 80;
 
+/**
+ * The terms, in the order in which they are compared. Those of the history come first, since another
+ * one has other defaults.
+ */
+const TERMS = [
+  "keepLast", // before `keep`, which contains its patterns
+  "keep",
+  "maxLineBytes",
+  "maxDepth",
+  "echo",
+  "subscribeFirst",
+  "events",
+] as const satisfies (keyof ClusterTerms)[];
+
 /** Longest fault that is reported, in characters, and most of them within {@link FAULT_MS}. */
 const MAX_FAULT = 300;
 const MAX_FAULTS = 100;
@@ -154,8 +168,13 @@ export class Members implements BackplaneSink {
     if (version !== CLUSTER_VERSION) {
       return `it speaks version ${version}, this one ${CLUSTER_VERSION}; start both with the same`;
     }
-    const names = Object.keys(terms) as (keyof ClusterTerms)[];
-    const differing = names.find((name) => !isEqual(terms[name], this.#terms[name]));
+    if (!terms.keep !== !this.#terms.keep) {
+      const histories = terms.keep
+        ? "a history, this one has none"
+        : "no history, this one has one";
+      return `it has ${histories}; start both with the same`;
+    }
+    const differing = TERMS.find((name) => !isEqual(terms[name], this.#terms[name]));
     if (differing === undefined) return "";
     const [theirs, ours] = [terms, this.#terms].map((each) =>
       JSON.stringify(each[differing]).slice(0, MAX_VALUE)

@@ -164,7 +164,7 @@ function decodeHere(relay: string, members: Record<string, unknown>): Here | nul
     echo: echo === true,
     subscribeFirst: subscribe_first === true,
     events: events ?? null,
-    keepLast: keep_last, // before `keep`, which contains its patterns
+    keepLast: keep_last,
     keep: keep ?? null,
   };
   return { control: "here", relay, version, upMs: up_ms, terms, isNew: members.new === true };

@@ -73,9 +73,34 @@ needingTest(
     assertEquals(code, 1);
     assertMatch(
       stderr,
-      /^error: Cannot join the cluster: relay r\S+ cannot be joined: its keep is/m,
+      /^error: Cannot join the cluster: relay r\S+ cannot be joined: its --keep is/m,
     );
-    await first.expect(/its keep is \["a"\], here it is \[">"\]/);
+    await first.expect(/its --keep is \["a"\], here it is \[">"\]/);
+  },
+);
+
+needingTest(
+  "relay --cluster names a missing --history as what differs, before all that follows from it",
+  [
+    NATS_SERVER,
+  ],
+  async () => {
+    await using nats = await TestNatsServer.start(JETSTREAM);
+    const args = ["--port=0", "--cluster", nats.url()];
+    await using first = new Command([...args, "--history=cluster"], ALL);
+    await first.listens();
+    {
+      await using second = new Command(args, ALL);
+      await second.listens();
+      const words = "it has a history, this one has none; start both with the same";
+      assertMatch(second.stdout, new RegExp(`Z relay r\\S+ cannot be joined: ${words}$`, "m"));
+      await first.expect(/it has no history, this one has one; start both with the same\n/);
+    }
+    const other = [...args, "--history=cluster", "--keep-last=a", "--max-line-bytes=1000"];
+    await using third = new Command(other, ALL);
+    const { code, stderr } = await third.end();
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, 'its --keep-last is [], here it is ["a"]; start both');
   },
 );
 

@@ -4,7 +4,12 @@ import { assertNotMatch } from "@std/assert/not-match";
 import { assertThrows } from "@std/assert/throws";
 import { UsageError } from "../../cli/errors.ts";
 import { parseFlags } from "../../cli/flags.ts";
-import { RELAY_GROUPS, type RelaySettings, toRelaySettings } from "../../cli/relay_flags.ts";
+import {
+  RELAY_GROUPS,
+  type RelaySettings,
+  toRelaySettings,
+  withTermFlags,
+} from "../../cli/relay_flags.ts";
 
 const FLAGS = RELAY_GROUPS.flatMap(({ flags }) => [...flags]);
 
@@ -325,4 +330,14 @@ Deno.test("toRelaySettings() names the option of a history that is wrong or has 
   assertThrows(excess, UsageError, "Invalid --keep-bytes: expected an integer from 65536 to");
   const little = () => settingsOf(["--history", "log", "--keep-bytes", "65536"]);
   assertThrows(little, UsageError, "Invalid --keep-bytes: expected an integer from 1048576 to");
+});
+
+Deno.test("withTermFlags() names flags instead of options", () => {
+  const cases = [
+    ["relay r: its keepLast is [], here", "relay r: its --keep-last is [], here"],
+    ["its echo is false", "its echo (--no-echo) is false"],
+    ["its maxDepth is 64", "its maxDepth is 64"],
+    ["its constructor is odd", "its constructor is odd"],
+  ] as const;
+  for (const [text, expected] of cases) assertEquals(withTermFlags(text), expected);
 });

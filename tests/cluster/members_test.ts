@@ -73,6 +73,7 @@ for (
     ["maxDepth", 65, /maxDepth is 65/],
     ["echo", false, /echo is false/],
     ["subscribeFirst", true, /subscribeFirst is true/],
+    ["keep", ["a"], /: it has a history, this one has none; start both with the same/],
     ["events", ["a"], /events is \["a"\], here it is null/],
   ] as const
 ) {
@@ -108,6 +109,11 @@ for (
       "maxLineBytes",
       { keep: ["a", "b"], maxLineBytes: 2000 },
       /maxLineBytes is 1000, here it is 2000/,
+    ],
+    [
+      "keep, before all else",
+      { maxLineBytes: 2000, keep: ["a"] },
+      /keep is \["a","b"\], here it is \["a"\]/,
     ],
   ] as const
 ) {

@@ -885,7 +885,7 @@ Deno.test("What is not from a relay in the stream is reported, and passed over",
   assertEquals(fixture.faults.length, 2); // One for each relay.
 });
 
-Deno.test("A relay that keeps other events does not join", async () => {
+Deno.test("A relay that keeps no events does not join those that do, and both say so", async () => {
   const faults: string[] = [];
   const observer = { onClusterFault: (fault: string) => void faults.push(fault) };
   await using fixture = await start(1, { observer });
@@ -894,11 +894,11 @@ Deno.test("A relay that keeps other events does not join", async () => {
   const { EbsocketServer } = await import("../../server.ts");
   await using other = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
     cluster: backplane,
-    maxLineBytes: 1_040_000,
     observer,
   });
   await other.ready;
-  await until(() => faults.some((fault) => fault.includes("keep")));
+  await until(() => faults.some((fault) => fault.includes("has a history, this one has none")));
+  await until(() => faults.some((fault) => fault.includes("has no history, this one has one")));
 });
 
 /** Connects a client that wants its events to be acknowledged. */
