@@ -55,12 +55,26 @@ export function toTime(name: string, text: string, { value, min, max }: TimeRang
   const { unit, noun } = TIME_VALUES[value];
   const time = /^\d+(\.\d+)?$/.test(text) ? Number(text) : timeOf(text) / UNITS[unit];
   if (time >= min && time <= max) return time;
-  const range = `a number of ${noun} from ${min} to ${max}`;
-  throw new UsageError(`--${name} must be ${range}, or a time such as 10m, not ${quote(text)}`);
+  const [from, to] = [min, max].map((limit) => formatTime(limit * UNITS[unit]));
+  const range = `a time from ${from} to ${to}, or a number of ${noun}`;
+  throw new UsageError(`--${name} must be ${range}, not ${quote(text)}`);
 }
 
 /** The units of a time, in milliseconds. */
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** The greatest number that is easy to read in a unit. Beyond it, the largest unit is better. */
+const MAX_READABLE = 9999;
+
+/** Returns a time in the largest unit in which it is an integer, or else in the largest unit at all. */
+function formatTime(ms: number): string {
+  if (ms === 0) return "0";
+  const units = Object.entries(UNITS).reverse();
+  const [unit, size] = units.find(([, size]) => ms % size === 0)!;
+  if (ms / size <= MAX_READABLE) return `${ms / size}${unit}`;
+  const [largest, per] = units.find(([, size]) => ms >= size)!;
+  return `${Math.floor(10 * ms / per) / 10}${largest}`;
+}
 
 /** Returns a time with a unit, such as `10m`, in milliseconds. `NaN` if it is none. */
 export function timeOf(text: string): number {

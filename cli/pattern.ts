@@ -7,6 +7,7 @@
 import { ANY, faultOfPattern, REST } from "../protocol/pattern.ts";
 import { quote } from "../protocol/printable.ts";
 import { UsageError } from "./errors.ts";
+import { shellWord } from "./hints.ts";
 
 /**
  * Returns a note about a pattern that probably means something else, or `null`. An example is a
@@ -37,6 +38,26 @@ function adviseOnForeign(pattern: string): string | null {
     quote(pattern)
   } is the name of one event; * matches one token between dots, and > ` +
     `at the end matches the rest, such as ${quote(example)}`;
+}
+
+/**
+ * Returns a note about a pattern of an option that may be repeated, if it probably means something
+ * else, or `null`. Nobody sees in time that it keeps nothing.
+ *
+ * @param flag The option, such as `--keep`.
+ */
+export function keepNote(flag: string, pattern: string): string | null {
+  const note = (text: string) => `Note: ${flag}: in ${quote(pattern)}, ${text}`;
+  const words = pattern.split(/[,\s]+/).filter((word) => word !== "");
+  if (words.length > 1) {
+    const each = words.map((word) => `${flag} ${shellWord(word)}`).join(" ");
+    return note(`a comma or space is part of a name; for several patterns, write ${each}`);
+  }
+  if (words[0] !== pattern) return note("a comma or space is part of a name");
+  const other = patternNote(pattern);
+  if (other) return other.replace("Note: ", `Note: ${flag}: `);
+  if (!pattern.split(".").includes("")) return null;
+  return note("a token is empty, so it matches only names with an empty one there");
 }
 
 /** Returns a note about the name of an event to send that looks like a pattern, or `null`. */

@@ -28,6 +28,7 @@ import {
 } from "./credentials.ts";
 import { explainNoReadOrWrite, messageOf, StartError, UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
+import { keepNote } from "./pattern.ts";
 import { addressHint, isPlace, LISTEN_HINT } from "./target.ts";
 import {
   type ClusterSettings,
@@ -211,8 +212,8 @@ async function listen({ where, tls }: RelaySettings, reporter: Reporter): Promis
   }
 }
 
-/** Writes warnings to standard error, whatever the format of the log. */
-function warn({ where, token }: RelaySettings, endpoint: Endpoint): void {
+/** Writes warnings and notes to standard error, whatever the format of the log. */
+function warn({ where, token, options }: RelaySettings, endpoint: Endpoint): void {
   if (token && "text" in token && token.from === "--token") {
     printErr(
       "warning: others on this machine can see --token in the list of processes; " +
@@ -225,6 +226,12 @@ function warn({ where, token }: RelaySettings, endpoint: Endpoint): void {
   for (const warning of [exposureWarning(endpoint), localhost]) {
     if (warning) printErr(`warning: ${warning}`);
   }
+  const { keep = [], keepLast = [] } = options.history ?? {};
+  const notes = [
+    ...keep.map((pattern) => keepNote("--keep", pattern)),
+    ...keepLast.map((pattern) => keepNote("--keep-last", pattern)),
+  ];
+  for (const note of notes) if (note) printErr(note);
 }
 
 /**

@@ -420,6 +420,15 @@ const HISTORY_FLAGS = [
   "history-sync",
 ] as const;
 
+/** Words that a folder of a history hardly has as its name, by what to write instead. */
+const FOREIGN_HISTORIES: Readonly<Record<string, string>> = {
+  "leave it out to keep nothing": "none off no false null",
+  "write memory to keep events until the relay ends": "on yes true mem ram in-memory",
+  "name a folder, such as /var/lib/relay": "disk file folder dir directory path persistent",
+  "write cluster to keep events in JetStream": "jetstream nats shared",
+  "nothing else is supported": "redis kafka rabbitmq sqlite postgres postgresql mysql s3",
+};
+
 /** Returns the option `history` of the relay, or nothing if it keeps no events. */
 function toHistory(values: RelayValues, hasCluster: boolean): Pick<RelayOptions, "history"> {
   if (values.history === undefined) {
@@ -438,6 +447,13 @@ function toHistory(values: RelayValues, hasCluster: boolean): Pick<RelayOptions,
   if (where !== word && (word === "memory" || word === "cluster")) {
     const folder = `a folder such as ./${where}`;
     throw new UsageError(`--history must be ${word}, or ${folder}, not ${quote(where)}`);
+  }
+  for (const [advice, words] of Object.entries(FOREIGN_HISTORIES)) {
+    if (!words.split(" ").includes(word)) continue;
+    const folder = `for a folder with this name, write ./${where}`;
+    throw new UsageError(
+      `--history must be memory, a folder or cluster, not ${quote(where)}: ${advice}; ${folder}`,
+    );
   }
   if (hasCluster && where !== "cluster") {
     throw new UsageError(

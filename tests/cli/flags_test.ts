@@ -144,16 +144,15 @@ Deno.test("parseFlags() refuses wrong arguments, and names them", () => {
     ],
     [
       ["--wait", "0s"],
-      '--wait must be a number of milliseconds from 1 to 2147483647, or a time such as 10m, not "0s"',
+      '--wait must be a time from 1ms to 24.8d, or a number of milliseconds, not "0s"',
     ],
     [
       ["--wait=10 m"],
-      "--wait must be a number of milliseconds from 1 to 2147483647, or a time such as 10m, " +
-      'not "10 m"',
+      '--wait must be a time from 1ms to 24.8d, or a number of milliseconds, not "10 m"',
     ],
     [
       ["--every", "2m"],
-      '--every must be a number of seconds from 1 to 90, or a time such as 10m, not "2m"',
+      '--every must be a time from 1s to 90s, or a number of seconds, not "2m"',
     ],
     [["--port", "-1"], '--port must be an integer from 0 to 9, not "-1"'],
     [["--port=-1"], '--port must be an integer from 0 to 9, not "-1"'],

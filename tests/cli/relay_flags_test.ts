@@ -100,6 +100,7 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
   assertEquals(settingsOf(["--history", "log"]).options.history, { folder: "log" });
   const cluster = "--history cluster --cluster nats://a --keep-bytes 65536";
   assertEquals(settingsOf(cluster.split(" ")).options.history, { keepBytes: 65_536 });
+  assertEquals(settingsOf(["--history", "./none"]).options.history, { folder: "./none" });
   assertEquals(settingsOf(["--history", "./Memory"]).options.history, { folder: "./Memory" });
   assertEquals(settingsOf(["--history=memory", "--keep-age=7d"]).options.history, {
     keepAge: 604_800_000,
@@ -167,7 +168,7 @@ Deno.test("toRelaySettings() accepts fractions of durations only", () => {
     assertThrows(
       () => settingsOf([`--keep-alive=${text}`]),
       UsageError,
-      "a number of milliseconds from 1 to",
+      "a time from 1ms to 24.8d, or a number of milliseconds, not",
     );
   }
 });
@@ -185,9 +186,9 @@ Deno.test("toRelaySettings() reads the token from an option, or else from the en
   assert(settingsOf(["--token", "x".repeat(1024)]).token !== null);
 });
 
-function notATime(name: string, min: number, max: number, text: string): string {
-  const range = `a number of milliseconds from ${min} to ${max}`;
-  return `--${name} must be ${range}, or a time such as 10m, not "${text}"`;
+function notATime(name: string, min: string, max: string, text: string): string {
+  const range = `a time from ${min} to ${max}, or a number of milliseconds`;
+  return `--${name} must be ${range}, not "${text}"`;
 }
 
 Deno.test("toRelaySettings() refuses contradictory options", () => {
@@ -217,14 +218,14 @@ Deno.test("toRelaySettings() refuses contradictory options", () => {
       "--max-clients-per-address x",
       '--max-clients-per-address must be an integer of at least 1, not "x"',
     ],
-    ["--max-hold=-1", notATime("max-hold", 0, 2147483647, "-1")],
-    ["--keep-alive 0", notATime("keep-alive", 1, 2147483647, "0")],
-    ["--write-timeout 2147483648", notATime("write-timeout", 1, 2147483647, "2147483648")],
-    ["--line-timeout 1x", notATime("line-timeout", 1, 2147483647, "1x")],
-    ["--retry-after 2h", notATime("retry-after", 0, 3600000, "2h")],
+    ["--max-hold=-1", notATime("max-hold", "0", "24.8d", "-1")],
+    ["--keep-alive 0", notATime("keep-alive", "1ms", "24.8d", "0")],
+    ["--write-timeout 2147483648", notATime("write-timeout", "1ms", "24.8d", "2147483648")],
+    ["--line-timeout 1x", notATime("line-timeout", "1ms", "24.8d", "1x")],
+    ["--retry-after 2h", notATime("retry-after", "0", "1h", "2h")],
     [
       "--stats 0",
-      '--stats must be a number of seconds from 1 to 2147483, or a time such as 10m, not "0"',
+      '--stats must be a time from 1s to 24.8d, or a number of seconds, not "0"',
     ],
     ["--stats", "--stats needs a value: SECONDS"],
     ["--log=", "--log needs a value: text|json|quiet"],
@@ -318,8 +319,20 @@ Deno.test("toRelaySettings() names the option of a history that is wrong or has 
       `--history ${text}`,
       `--history must be memory, or a folder such as ./${text}, not "${text}"`,
     ]),
+    ...[
+      ["none", "leave it out to keep nothing"],
+      ["OFF", "leave it out to keep nothing"],
+      ["on", "write memory to keep events until the relay ends"],
+      ["disk", "name a folder, such as /var/lib/relay"],
+      ["jetstream", "write cluster to keep events in JetStream"],
+      ["redis", "nothing else is supported"],
+    ].map(([text, advice]): [string, string] => [
+      `--history ${text}`,
+      `--history must be memory, a folder or cluster, not "${text}": ${advice}; ` +
+      `for a folder with this name, write ./${text}`,
+    ]),
     ["--history memory --keep-count 0", '--keep-count must be an integer of at least 1, not "0"'],
-    ["--history memory --keep-age 366d", notATime("keep-age", 1, 31536000000, "366d")],
+    ["--history memory --keep-age 366d", notATime("keep-age", "1ms", "365d", "366d")],
     ["--history=", "--history needs a value: memory|DIR|cluster"],
   ];
   for (const [args, complaint] of cases) {

@@ -682,7 +682,7 @@ Deno.test({
   },
 });
 
-Deno.test("relay logs where its history is, what it has found there, and its epoch", async () => {
+Deno.test("relay logs where its history is, what it has found there, and which patterns look wrong", async () => {
   using folder = new TempFolder();
   const path = `${folder.path}/log`;
   const args = ["--port=0", "--history", path];
@@ -702,7 +702,8 @@ Deno.test("relay logs where its history is, what it has found there, and its epo
   await command.listens();
   const found = `Z history in ${path}, 2 events up to offset 2, epoch `;
   assertStringIncludes(command.stdout, found);
-  await using other = new Command(["--port=0", "--history=memory"]);
+  await using other = new Command(["--port=0", "--history=memory", "--keep=a,b", "--keep-last=c*"]);
   await other.listens();
   assertMatch(other.stdout, /Z history in memory, 0 events up to offset 0, epoch \S+\n/);
+  assertMatch(other.stderr, /^Note: --keep: in "a,b", .*\nNote: --keep-last: in "c\*", .*\n$/);
 });

@@ -58,7 +58,7 @@ Deno.test("top names the error, with a hint", async () => {
   await using silent = testRelay({ inspect: false });
   const cases: [args: string[], code: number, complaint: RegExp][] = [
     [["x"], 2, /^error: Unknown argument "x"; ebsockets top --help/],
-    [["--interval", "1"], 2, /^error: --interval must be a number of milliseconds from 100 to /],
+    [["--interval", "1"], 2, /^error: --interval must be a time from 100ms to /],
     [["127.0.0.1:1"], 1, /^error: Cannot connect to 127\.0\.0\.1:1: /],
     [
       [formatAddress(silent.address)],
