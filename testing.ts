@@ -32,18 +32,24 @@ export type { TestRelay };
 
 /** A relay for one test. */
 class TestRelay implements AsyncDisposable {
-  /** The relay itself. */
-  readonly relay: Relay;
   /** Address of the relay: 127.0.0.1 and a free port. */
   readonly address: Address;
+  #relay: Relay;
+  readonly #options: RelayOptions;
   readonly #where: Address | MemoryListener;
   readonly #clients: AsyncDisposable[] = [];
 
-  /** Takes over `relay`. Clients connect to `where`, by default its address. */
-  constructor(relay: Relay, where: Address | MemoryListener = relay.server.address) {
-    this.relay = relay;
+  /** Takes over `relay`, which has these options. Clients connect to `where`, by default its address. */
+  constructor(relay: Relay, options: RelayOptions, where?: MemoryListener) {
+    this.#relay = relay;
+    this.#options = options;
     this.address = relay.server.address;
-    this.#where = where;
+    this.#where = where ?? this.address;
+  }
+
+  /** The relay itself: after {@link restart}, the new one. */
+  get relay(): Relay {
+    return this.#relay;
   }
 
   /** Connects a new client, which is closed together with the relay. */
@@ -54,6 +60,18 @@ class TestRelay implements AsyncDisposable {
     this.#clients.push(client);
     await client.connectTo(this.#where);
     return client;
+  }
+
+  /**
+   * Closes the relay, and starts one with the same options at the same address. The clients stay:
+   * those with the option `reconnect` connect again.
+   *
+   * @throws {Deno.errors.AddrInUse} If another program has taken the port meanwhile.
+   */
+  async restart(): Promise<void> {
+    await this.#relay.close();
+    this.#relay = new Relay(new EbsocketServer([...this.address]), this.#options);
+    await this.#relay.ready;
   }
 
   /** Closes the clients, then the relay. */
@@ -73,12 +91,12 @@ class TestRelay implements AsyncDisposable {
  * `await using` scope, so the sanitizers of `deno test` find no leaks.
  *
  * @param options The options of the relay.
- * @returns The relay, with a method to connect clients.
+ * @returns The relay, with methods to connect clients and to restart it.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.NotCapable} Without `--allow-net=127.0.0.1`.
  */
 export function testRelay(options: RelayOptions = {}): TestRelay {
-  return new TestRelay(new Relay(new EbsocketServer(["127.0.0.1", 0]), options));
+  return new TestRelay(new Relay(new EbsocketServer(["127.0.0.1", 0]), options), options);
 }
 
 /** Two clients. Each receives the events of the other. */
@@ -119,8 +137,9 @@ export async function clientPair<M extends object = OpenEvents, S extends object
 ): Promise<ClientPair<M, S>> {
   const listener = new MemoryListener();
   const limits = options?.maxLineBytes === undefined ? {} : { maxLineBytes: options.maxLineBytes };
-  const relay = new Relay(new EbsocketServer({ listener }), { echo: false, ...limits });
-  const both = new TestRelay(relay, listener);
+  const relayOptions = { echo: false, ...limits };
+  const relay = new Relay(new EbsocketServer({ listener }), relayOptions);
+  const both = new TestRelay(relay, relayOptions, listener);
   const one = await both.connect<M, S>(options);
   const other = await both.connect<M, S>(options);
   return { one, other, [Symbol.asyncDispose]: () => both.close() };

@@ -237,6 +237,17 @@ Deno.test("docs/testing.md: the test passes, and fails for a changed program", a
   assertStringIncludes(failed.stdout, "Goodbye, Ada!");
 });
 
+Deno.test("docs/testing.md: the test with a history passes, and fails for a changed program", async () => {
+  using guide = await Document.open("docs/testing.md", 7982);
+  await using right = guide.test("sums_test.ts", "--allow-read", "--allow-write");
+  const { code, stdout } = await right.end();
+  assertStringIncludes(stdout, "2 passed");
+  assertEquals(code, 0, stdout);
+  await guide.change("sums.ts", (source) => source.replace("sum +=", "sum ="));
+  await using wrong = guide.test("sums_test.ts", "--allow-read", "--allow-write");
+  assertStringIncludes((await wrong.end()).stdout, "1 passed | 1 failed");
+});
+
 Deno.test("docs/typed_events.md: a client with types receives events", async () => {
   await using relay = testRelay();
   using document = await Document.open("docs/typed_events.md", relay.address[1]);

@@ -54,6 +54,8 @@ const OTHERS = [
   "past.ts",
   "start.ts",
   "states.ts",
+  "sums.ts",
+  "sums_test.ts",
   "token.ts",
 ];
 

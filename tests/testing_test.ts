@@ -32,6 +32,23 @@ Deno.test("testRelay() relays on its own port, and closes its clients", async ()
   assertEquals((await one.closed).reason, "local");
 });
 
+Deno.test("TestRelay.restart() starts another relay at the same address, with the same options", async () => {
+  await using relay = testRelay({ echo: false });
+  const before = relay.relay;
+  const stays = await relay.connect({ reconnect: { minDelay: 10 } });
+  const goes = await relay.connect();
+  await relay.restart();
+  assertNotStrictEquals(relay.relay, before);
+  assertEquals(relay.relay.server.address, relay.address);
+  assertEquals((await goes.closed).reason, "shutdown");
+  const other = await relay.connect();
+  other.sendEvent(message("hi"));
+  await other.flush();
+  await expectEvents(other, []);
+  await stays.send("back");
+  await expectEvents(other, ["back"]);
+});
+
 Deno.test("testRelay() passes on the options of the relay and of the client", async () => {
   await using relay = testRelay({ token: "s3cret" });
   await assertRejects(() => relay.connect(), Error, "unauthorized");

@@ -82,8 +82,9 @@ export class Document implements Disposable {
   }
 
   /** Runs the tests in the program `name`. */
-  test(name: string): Program {
+  test(name: string, ...permissions: string[]): Program {
     const flags = ["--quiet", "--no-prompt", `--config=${ROOT}/deno.json`, "--allow-net=127.0.0.1"];
+    flags.push(...permissions);
     return new Program(Deno.execPath(), ["test", ...flags, this.#pathOf(name)]);
   }
 
