@@ -271,7 +271,9 @@ export async function reportNews(
       onNews(`Missed ${countOf(status.missed, "event")}, which came faster than they were read`);
     } else if (status.type === "cluster-gap") {
       const count = status.missed === null ? "some events" : countOf(status.missed, "event");
-      onNews(`Relay ${printable(status.relay)} could not pass on ${count}`);
+      // Those come from JetStream.
+      const others = client.position ? "; kept events are not among them" : "";
+      onNews(`Relay ${printable(status.relay)} could not pass on ${count}${others}`);
     } else if (status.type === "cluster") {
       onNews(
         status.state === "alone"

@@ -54,10 +54,17 @@ function describeEvents(survey: LogSurvey): string[] {
     ...(last >= first ? [`offset ${formatExact(first)} to ${formatExact(last)}`] : []),
     ...(missing > 0 ? [`${formatExact(missing)} missing since a repair`] : []),
     `${formatBytes(bytes)} in ${countOf(files, "file")}`,
-    ...(lastValues
-      ? [`last events of ${countOf(lastValues.names, "name")}, ${formatBytes(lastValues.bytes)}`]
-      : []),
+    ...(lastValues ? [describeLast(lastValues, last)] : []),
   ];
+}
+
+/** Later last events than those in the file are found in the files of the history. */
+function describeLast(
+  { names, bytes, offset }: NonNullable<LogSurvey["lastValues"]>,
+  last: number,
+): string {
+  const asOf = offset < last ? `, as of offset ${formatExact(offset)}` : "";
+  return `last events of ${countOf(names, "name")}, ${formatBytes(bytes)}${asOf}`;
 }
 
 function describeTimes({ oldest, newest }: LogSurvey, now: number): string[] {

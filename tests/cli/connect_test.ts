@@ -9,10 +9,12 @@ import {
   explainConnectError,
   hearNothing,
   readTarget,
+  reportNews,
   type Target,
 } from "../../cli/connect.ts";
 import { StartError, UsageError } from "../../cli/errors.ts";
 import { parseFlags } from "../../cli/flags.ts";
+import type { ClientStatus, EbsocketClient, Position } from "../../client.ts";
 import { ConnectError } from "../../errors.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
 import { testRelay } from "../../testing.ts";
@@ -215,4 +217,20 @@ Deno.test("explainConnectError() adds a hint", () => {
   for (const [error, target, advice] of cases) {
     assertEquals(explainConnectError(error, target), advice);
   }
+});
+
+Deno.test("reportNews() says of a gap in a cluster that it is not about kept events, if the client has a position", async () => {
+  const newsOf = async (position: Position | null) => {
+    const status: AsyncIterable<ClientStatus> = ReadableStream.from([
+      { type: "cluster-gap", relay: "rAAAAAAAA", missed: null } as const,
+    ]);
+    const news: string[] = [];
+    const client = { status: () => status, position } as unknown as EbsocketClient;
+    await reportNews(client, LOCAL, (text) => void news.push(text));
+    return news;
+  };
+  const text = "Relay rAAAAAAAA could not pass on some events";
+  assertEquals(await newsOf(null), [text]);
+  const position = { epoch: "k3J9x2aQ", offset: 7 };
+  assertEquals(await newsOf(position), [`${text}; kept events are not among them`]);
 });

@@ -229,3 +229,15 @@ Deno.test("formatSurvey() shows names and epochs that disturb no terminal, withi
   assertStringIncludes(text, "and 2 other names\nand 4 events of rare names");
   for (const line of lines) assertLessOrEqual(stripAnsiCode(line).length, 40, line);
 });
+
+Deno.test("formatSurvey() says as of which offset the last events of names are, if there are later events", async () => {
+  using folder = new TempFolder();
+  await makeLog(new DiskFolder(folder.path));
+  const { found: _, ...whole } = await survey(new DiskFolder(folder.path, true));
+  const shown = (offset: number) => {
+    const lastValues = { names: 1, bytes: 2048, offset };
+    return formatSurvey({ ...whole, lastValues }, "a", whole.newest!, Infinity)[1]!;
+  };
+  assertMatch(shown(whole.last - 1), new RegExp(`name, 2 KiB, as of offset ${whole.last - 1}$`));
+  assertMatch(shown(whole.last), /last events of 1 name, 2 KiB$/);
+});

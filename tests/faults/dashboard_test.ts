@@ -11,6 +11,11 @@ import { RelayProcess } from "./relay_process.ts";
 
 const KILLS = size(3, 10);
 
+/** The files that it may read and write according to the document. */
+const [, FILES] = /--allow-read=(dashboard\S+) \\\n +--allow-write=\1 dashboard.ts/.exec(
+  await Deno.readTextFile(new URL("../../docs/history.md", import.meta.url)),
+)!;
+
 /** Returns the number of orders that a dashboard has shown last. */
 function shown({ stdout }: Program): number {
   return Number(/.*Orders: (\d+)\n$/s.exec(stdout)?.[1] ?? 0);
@@ -21,7 +26,7 @@ Deno.test(`docs/history.md: the dashboard is right after its relay and itself we
   await using relay = await RelayProcess.start({ args: ["--history", `${folder.path}/log`] });
   const [, port] = relay.address;
   using guide = await Document.open("docs/history.md", port);
-  let dashboard = guide.runThere("dashboard.ts");
+  let dashboard = guide.runThere("dashboard.ts", FILES);
   await using sender = new EbsocketClient({ reconnect: { minDelay: 20, maxDelay: 100 } });
   await sender.connectTo(relay.address);
   await sender.subscribe([]);
@@ -43,7 +48,7 @@ Deno.test(`docs/history.md: the dashboard is right after its relay and itself we
       await until(() => startsOver() || isShown(shown(dashboard)));
       if (!startsOver()) return;
       await dashboard[Symbol.asyncDispose]();
-      dashboard = guide.runThere("dashboard.ts");
+      dashboard = guide.runThere("dashboard.ts", FILES);
     }
   };
   for (let i = 0; i < KILLS; i++) {
@@ -52,7 +57,7 @@ Deno.test(`docs/history.md: the dashboard is right after its relay and itself we
     await relay.restart();
     await shows((orders) => orders > 20 * (i + 1));
     await dashboard[Symbol.asyncDispose](); // kills it
-    dashboard = guide.runThere("dashboard.ts");
+    dashboard = guide.runThere("dashboard.ts", FILES);
   }
   await shows((orders) => orders > 0);
   isDone = true;

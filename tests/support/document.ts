@@ -55,11 +55,16 @@ export class Document implements Disposable {
     return new Command(args, flags, path);
   }
 
-  /** Runs the program `name` in its folder, where it may read and write. */
-  runThere(name: string): Program {
+  /** Runs the program `name` in its folder, where it may read and write all files, or these. */
+  runThere(name: string, files = "."): Program {
     const flags = ["--no-check", "--quiet", `--config=${ROOT}/deno.json`, "--allow-net=127.0.0.1"];
-    const files = [`--allow-read=.`, `--allow-write=.`];
-    const args = ["run", ...flags, ...files, this.#pathOf(name)];
+    const args = [
+      "run",
+      ...flags,
+      `--allow-read=${files}`,
+      `--allow-write=${files}`,
+      this.#pathOf(name),
+    ];
     return new Program(Deno.execPath(), args, { cwd: this.#folder.path });
   }
 
