@@ -238,7 +238,7 @@ class Publisher {
       this.#isStuck = true;
       this.#progress.clear();
       const count = countOf(this.sent - accepted, "event");
-      printErr(`Waiting: ${whereIs(client)} accepts nothing for now, and ${count} wait for it`);
+      printErr(`Waiting for ${whereIs(client)}, which accepts nothing for now (${count})`);
     }
   }
 

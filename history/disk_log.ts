@@ -38,7 +38,10 @@ const FULL_BYTES = 8_388_608;
 /** The same if clients receive all of them at once, when the disk has them. */
 const FULL_BYTES_SYNCED_FIRST = WRITE_BYTES;
 
-/** Number of {@link DiskLog.checkDisk}s, one a second, after which a disk that has done nothing is stuck. */
+/**
+ * Number of {@link DiskLog.checkDisk}s, one a second, after which a disk that has done nothing is
+ * stuck.
+ */
 const STUCK_CHECKS = 6;
 
 /** What is wrong with it then. */

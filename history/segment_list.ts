@@ -40,11 +40,6 @@ export class SegmentList {
     this.#segments = segments;
   }
 
-  /** The number of files. */
-  get length(): number {
-    return this.#segments.length;
-  }
-
   /** The offset from which on events are in the files, or `undefined` without one. */
   get first(): number | undefined {
     return this.#segments[0]?.first;

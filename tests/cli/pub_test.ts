@@ -7,6 +7,7 @@ import { type TestRelay, testRelay } from "../../testing.ts";
 import { CuttingProxy } from "../faults/cutting_proxy.ts";
 import { Command } from "../support/command.ts";
 import { FakeServer } from "../support/fake_server.ts";
+import { keeping } from "../support/history_relay.ts";
 import { Peer } from "../support/peer.ts";
 import { pause, until } from "../support/waiting.ts";
 
@@ -301,12 +302,35 @@ Deno.test("pub says that the relay accepts nothing for now, and on a signal how 
   await session.events(2);
   await until(() => command.stderr !== "");
   const place = formatAddress(server.address);
-  const waiting = `Waiting: ${place} accepts nothing for now, and 2 events wait for it\n`;
+  const waiting = `Waiting for ${place}, which accepts nothing for now (2 events)\n`;
   assertEquals(command.stderr, waiting);
   await session.ack(1);
   command.kill("SIGINT");
   const { code, stderr } = await command.end();
   assertEquals([code, stderr], [130, `${waiting}error: ${place} accepted 1 of 2 events\n`]);
+});
+
+Deno.test("pub --reconnect says on a signal how many events a relay has that is away", {
+  ignore: Deno.build.os === "windows",
+}, async () => {
+  const server = new FakeServer({
+    ...keeping(0),
+    ack: true,
+    producer: { taken: 0, exact: true },
+  });
+  const place = formatAddress(server.address);
+  await using command = new Command(["pub", place, "--reconnect", "-"]);
+  const session = await server.session();
+  await command.type('{"event":"a"}\n{"event":"b"}\n');
+  await session.events(2);
+  await session.ack(1);
+  await server[Symbol.asyncDispose]();
+  await session.close();
+  await until(() => command.stderr.includes("reconnecting"));
+  command.kill("SIGINT");
+  const { code, stderr } = await command.end();
+  assertEquals(code, 130);
+  assertMatch(stderr, /; reconnecting\nerror: \S+ accepted 1 of 2 events\n$/);
 });
 
 Deno.test("pub --confirm fails at once if the relay does not keep an event", async () => {
